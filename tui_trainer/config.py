@@ -1,0 +1,299 @@
+"""RunConfig: everything a person can decide about a run, checked before anything is spent.
+
+The TOML sections and keys here are a contract: presets, `--set section.key=value`, `config.toml` of a run
+and other people's scripts all speak these names.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from tui_trainer.errors import UserError
+
+MAX_CONFIG_BYTES = 64 * 1024
+
+ALIASES = {
+    "model": {
+        "d_embed": "n_embd",
+        "num_heads": "n_head",
+        "num_layers": "n_layer",
+        "max_seq_len": "context_length",
+    },
+    "training": {"num_epochs": "epochs"},
+}
+"""The guide's spellings, accepted in TOML and in `--set`."""
+
+TextList = Annotated[tuple[str, ...], BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)]
+
+
+class Section(BaseModel):
+    """One table of the TOML file: no conversions, no unknown keys, no NaN, no change after the check."""
+
+    model_config = ConfigDict(
+        strict=True, frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class ModelConfig(Section):
+    """The shape of the network."""
+
+    architecture: Literal["gpt2", "modern"] = "gpt2"
+    """`gpt2`: learned positions, LayerNorm, GELU, tied head. `modern`: rotary positions, RMSNorm, squared ReLU."""
+    n_layer: int = Field(4, ge=1, le=256)
+    """Transformer blocks. The guide: 4, then 6, then 12; more data, bigger model."""
+    n_head: int = Field(4, ge=1, le=256)
+    """Attention heads; must divide `n_embd`."""
+    n_embd: int = Field(256, ge=1, le=16_384)
+    """Width of the model. The guide: 128 small, 256 medium, 512 large, 768 very large."""
+    context_length: int = Field(256, ge=1, le=131_072)
+    """Tokens the model sees at once. Out of memory? Make it smaller."""
+    dropout: float = Field(0.1, ge=0, lt=1)
+    """Against overfitting. Usual 0.1; little data 0.2 to 0.3; much data 0.0 to 0.1."""
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> Self:
+        if self.n_embd % self.n_head:
+            raise ValueError(f"n_head = {self.n_head} does not divide n_embd = {self.n_embd}")
+        if self.architecture == "modern" and (self.n_embd // self.n_head) % 2:
+            raise ValueError(f"rotary positions need an even n_embd / n_head, not {self.n_embd // self.n_head}")
+        return self
+
+
+class DataConfig(Section):
+    """The text and how it becomes tokens."""
+
+    paths: TextList = ()
+    """Files, folders or globs of UTF-8 text. None: the embedded corpus, Python's own reference manual."""
+    tokenizer: Literal["bpe", "gpt2", "char", "bytes"] = "bpe"
+    """`bpe` is learned from the text; `gpt2` is GPT-2's (about two tokens a Korean character); `char`; `bytes`."""
+    vocab_size: int = Field(4096, ge=256, le=1_000_000)
+    """Tokens that `bpe` may learn; the other tokenizers know their own number."""
+    val_fraction: float = Field(0.1, gt=0, lt=1)
+    """Share of the text, from its end, that is held out for validation."""
+    stride: int | None = Field(None, ge=1)
+    """Tokens between the starts of two training windows. Left out: `context_length`, no overlap."""
+
+
+class TrainingConfig(Section):
+    """The optimizer, its schedule and what happens on the way."""
+
+    epochs: int | None = Field(None, ge=1, le=1_000_000)
+    """Passes over the training text; usual 10 to 100, until the validation loss stops falling. Left out: 10."""
+    max_steps: int | None = Field(None, ge=1, le=1_000_000_000)
+    """Optimizer updates. Wins over `epochs`."""
+    batch_size: int = Field(8, ge=1, le=1_000_000)
+    """Sequences in one step. Large: stable and fast, more memory. Small: noisy and slow. Usual 8 to 64."""
+    micro_batch_size: int | None = Field(None, ge=1)
+    """Sequences in memory at once; the step accumulates them up to `batch_size`. Left out: the whole batch."""
+    optimizer: Literal["adamw"] = "adamw"
+    """AdamW: Adam with decoupled weight decay."""
+    betas: Annotated[
+        tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]],
+        BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
+    ] = (0.9, 0.95)
+    """Decay rates of AdamW's running averages of the gradient and of its square."""
+    learning_rate: float = Field(3e-4, gt=0, le=10)
+    """The most important knob. Too high: diverges. Too low: learns slowly. Recommended 1e-4 to 1e-3."""
+    min_learning_rate: float | None = Field(None, ge=0)
+    """Where the decay ends. Left out: a tenth of `learning_rate`."""
+    schedule: Literal["cosine", "wsd", "linear", "constant"] = "cosine"
+    """Shape after the warm-up. `wsd`: warm-up, stable, decay; the one that can be extended cleanly."""
+    warmup_steps: int | None = Field(None, ge=0)
+    """Steps over which the rate climbs from near 0. Left out: a twentieth of the run, at most 200."""
+    decay_fraction: float = Field(0.2, gt=0, le=1)
+    """`wsd` only: the share of the run, at its end, that decays."""
+    weight_decay: float = Field(0.1, ge=0, le=10)
+    """Pulls matrices towards 0. Usual 0.1; strong overfitting 0.2 to 0.5."""
+    grad_clip: float = Field(1.0, ge=0)
+    """Largest gradient norm; 0 switches clipping off. 1.0 prevents explosions: a must."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """`auto`: bf16 where CUDA has it, else fp32. On a CPU always fp32 unless asked otherwise."""
+    eval_interval: int = Field(200, ge=1)
+    """Steps between two evaluations. Step 0, the end of each epoch and the last step are always evaluated."""
+    checkpoint_interval: int = Field(500, ge=1)
+    """Steps between two checkpoints. Each new best and the last step are always saved."""
+    keep_checkpoints: int = Field(2, ge=1)
+    """Newest checkpoints to keep, besides the best."""
+    log_interval: int = Field(1, ge=1)
+    """Steps between two `StepCompleted` events."""
+    early_stop_patience: int = Field(0, ge=0)
+    """Evaluations without a better validation loss before the run stops; 0: never."""
+    early_stop_min_delta: float = Field(0.0, ge=0)
+    """How much lower a validation loss must be to count as better for early stopping, in nats."""
+    seed: int = Field(1337, ge=0, lt=2**31)
+    """Decides the first weights, the order of the data and dropout."""
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        if self.max_steps is not None and (self.warmup_steps or 0) > self.max_steps:
+            raise ValueError(f"warmup_steps = {self.warmup_steps} is more than max_steps = {self.max_steps}")
+        if self.min_learning_rate is not None and self.min_learning_rate > self.learning_rate:
+            raise ValueError(
+                f"min_learning_rate = {self.min_learning_rate:g} is above learning_rate = {self.learning_rate:g}"
+            )
+        if self.micro_batch_size is not None and self.micro_batch_size > self.batch_size:
+            raise ValueError(
+                f"micro_batch_size = {self.micro_batch_size} is more than batch_size = {self.batch_size}"
+            )
+        return self
+
+
+class SamplingConfig(Section):
+    """How the prompt panel and `generate` choose the next token."""
+
+    prompts: TextList = ("The ",)
+    """Prompts to try; the panel offers the first."""
+    temperature: float = Field(0.8, ge=0, le=100)
+    """0: always the likeliest token. Higher: more daring. Repeats one word? Raise it."""
+    top_k: int = Field(40, ge=0)
+    """Choose among this many likeliest tokens; 0: all."""
+    top_p: float = Field(0.95, gt=0, le=1)
+    """Choose among the likeliest tokens that together hold this probability; 1: all."""
+    max_new_tokens: int = Field(120, ge=1, le=100_000)
+    """Tokens to generate."""
+
+
+class RunConfig(Section):
+    """The whole configuration of a run; `to_toml` of one repeats the run."""
+
+    model: ModelConfig = ModelConfig()
+    data: DataConfig = DataConfig()
+    training: TrainingConfig = TrainingConfig()
+    sampling: SamplingConfig = SamplingConfig()
+
+    @property
+    def stride(self) -> int:
+        """Tokens between the starts of two training windows."""
+        return self.data.stride or self.model.context_length
+
+    @property
+    def micro_batch_size(self) -> int:
+        """Sequences in memory at once."""
+        return self.training.micro_batch_size or self.training.batch_size
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Tokens that one optimizer update learns from."""
+        return self.training.batch_size * self.model.context_length
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Reads a TOML file of at most 64 kB.
+
+    Raises:
+        UserError: naming the file and the line that is wrong.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: {'not a regular file' if path.exists() else 'no such file'}")
+    try:
+        content = path.read_bytes()
+        if len(content) > MAX_CONFIG_BYTES:
+            raise UserError(f"{path}: {len(content)} bytes are too many for a configuration (at most 65536)")
+        return tomllib.loads(content.decode("utf-8-sig"))
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 text at byte {error.start}; save the file as UTF-8") from error
+    except (tomllib.TOMLDecodeError, ValueError) as error:
+        raise UserError(f"{path}: not valid TOML: {error}") from error
+    except RecursionError as error:
+        raise UserError(f"{path}: not valid TOML: nested too deeply") from error
+
+
+def parse_config(tables: dict[str, Any], source: str) -> RunConfig:
+    """Checks plain tables, as TOML gives them, and makes a RunConfig of them.
+
+    Args:
+        tables: section name to table.
+        source: what the message names as the place of a mistake, for instance a file.
+
+    Raises:
+        UserError: at most three lines, one a mistake.
+    """
+    try:
+        return RunConfig.model_validate(rename_aliases(tables, source))
+    except ValidationError as error:
+        lines = [f"{source}: {_explain(detail)}" for detail in error.errors()]
+        if len(lines) > 3:
+            lines = [*lines[:2], f"{source}: and {len(lines) - 2} more mistakes"]
+        raise UserError("\n".join(lines)) from error
+
+
+def rename_aliases(tables: dict[str, Any], source: str) -> dict[str, Any]:
+    """Gives the guide's spellings their standard names.
+
+    Raises:
+        UserError: when both spellings of one key are there.
+    """
+    renamed: dict[str, Any] = {}
+    for section, table in tables.items():
+        names = ALIASES.get(section, {})
+        if not isinstance(table, dict):
+            renamed[section] = table
+            continue
+        renamed[section] = {}
+        for key, value in table.items():
+            name = names.get(key, key)
+            if name in renamed[section]:
+                raise UserError(f"{source}: [{section}] {key} is another name for {name}; keep one of the two")
+            renamed[section][name] = value
+    return renamed
+
+
+def config_tables(config: RunConfig) -> dict[str, Any]:
+    """The configuration as plain TOML tables; what was left out stays left out."""
+    tables: dict[str, Any] = config.model_dump(mode="json", exclude_none=True)
+    return tables
+
+
+def to_toml(config: RunConfig) -> str:
+    """The configuration as a TOML document that `parse_config` reads back to the same value."""
+    import tomli_w
+
+    return tomli_w.dumps(config_tables(config))
+
+
+def known_keys(section: str | None = None) -> list[str]:
+    """The sections of a configuration, or the keys of one section."""
+    if section is None:
+        return list(RunConfig.model_fields)
+    return list(RunConfig.model_fields[section].annotation.model_fields)  # type: ignore[union-attr]
+
+
+def did_you_mean(word: str, known: list[str]) -> str:
+    """A hint such as ` (did you mean "n_layer"?)`, or nothing when no known word is near."""
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f' (did you mean "{near[0]}"?)' if near else ""
+
+
+def _explain(detail: Any) -> str:
+    """One pydantic mistake in one line: the section, the key, the value, what it must be."""
+    where = [str(part) for part in detail["loc"]]
+    section = where[0] if where else ""
+    if detail["type"] == "extra_forbidden":
+        if len(where) == 1:
+            return f"unknown section [{section}]{did_you_mean(section, known_keys())}"
+        hint = did_you_mean(where[1], [*known_keys(section), *ALIASES.get(section, {})])
+        return f"[{section}] unknown key {where[1]}{hint}"
+    message = detail["msg"].removeprefix("Value error, ")
+    if len(where) == 1:
+        if detail["type"] == "value_error":
+            return f"[{section}] {message}"
+        return f"{section} must be a table: write [{section}] and its keys below"
+    message = message.replace("Input should be ", "must be ").replace("a valid integer", "a whole number")
+    return f"[{section}] {'.'.join(where[1:])} = {_as_toml(detail['input'])}: {message}"
+
+
+def _as_toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

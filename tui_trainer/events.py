@@ -1,0 +1,218 @@
+"""The facts of a run, and how each becomes one line of JSON: the contract between processes.
+
+A line is `{"v":1,"time":…,"segment":…,"event":"StepCompleted","step":…,…}`. Readers skip events and fields
+that they do not know. JSON has no NaN: a non-finite float is written as `null`, and the line then carries
+`"non_finite":true`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import MISSING, asdict, dataclass, fields
+from typing import Any
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened, in the past tense, with plain values."""
+
+
+@dataclass(frozen=True)
+class RunStarted(Event):
+    """The trainer is ready for its first step; `resumed_from_step` is null the first time."""
+
+    run_id: str
+    parameter_count: int
+    max_steps: int
+    tokens_per_step: int
+    steps_per_epoch: float
+    train_tokens: int
+    val_tokens: int
+    vocab_size: int
+    world_size: int
+    threads: int
+    device: str
+    precision: str
+    resumed_from_step: int | None = None
+
+
+@dataclass(frozen=True)
+class PhaseStarted(Event):
+    """preparing_data, compiling, training, evaluating, saving or sampling began; `total` units, if countable."""
+
+    phase: str
+    total: int | None = None
+
+
+@dataclass(frozen=True)
+class StepCompleted(Event):
+    """One optimizer update. `train_loss` is that step's own, in nats a token."""
+
+    step: int
+    epoch: int
+    tokens_seen: int
+    elapsed_seconds: float
+    train_loss: float | None
+    train_perplexity: float | None
+    train_accuracy: float | None
+    learning_rate: float
+    grad_norm: float | None
+    is_clipped: bool
+    tokens_per_second: float
+    peak_memory_bytes: int
+
+
+@dataclass(frozen=True)
+class EvaluationCompleted(Event):
+    """Both sides measured in eval mode, each token once. `val_bpb`: bits a byte of validation text."""
+
+    step: int
+    epoch: int
+    elapsed_seconds: float
+    train_eval_loss: float | None
+    train_eval_perplexity: float | None
+    train_eval_accuracy: float | None
+    val_loss: float | None
+    val_perplexity: float | None
+    val_accuracy: float | None
+    val_bpb: float | None
+    is_best: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
+class CheckpointSaved(Event):
+    """A checkpoint is on the disk and can be loaded."""
+
+    step: int
+    path: str
+    is_best: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
+class SampleGenerated(Event):
+    """Text the model wrote at this step."""
+
+    step: int
+    prompt: str
+    text: str
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class AdviceRaised(Event):
+    """A rule of `diagnosis` fired; `level` is note, warning or wrong."""
+
+    rule: str
+    level: str
+    evidence: str
+    remedy: str
+    step: int
+    values: dict[str, float]
+
+
+@dataclass(frozen=True)
+class AdviceCleared(Event):
+    """What a rule warned of has passed."""
+
+    rule: str
+    step: int
+
+
+@dataclass(frozen=True)
+class ControlApplied(Event):
+    """A command from `control/` took effect."""
+
+    id: str
+    action: str
+    value: Any
+    requested_by: str
+    step: int
+
+
+@dataclass(frozen=True)
+class RunFinished(Event):
+    """The run ended well: completed, stopped or early_stopped."""
+
+    reason: str
+    step: int
+    elapsed_seconds: float
+
+
+@dataclass(frozen=True)
+class RunFailed(Event):
+    """The run ended badly; `reason` is at most three lines."""
+
+    reason: str
+    step: int
+    elapsed_seconds: float
+
+
+EVENTS: dict[str, type[Event]] = {
+    kind.__name__: kind
+    for kind in (
+        RunStarted,
+        PhaseStarted,
+        StepCompleted,
+        EvaluationCompleted,
+        CheckpointSaved,
+        SampleGenerated,
+        AdviceRaised,
+        AdviceCleared,
+        ControlApplied,
+        RunFinished,
+        RunFailed,
+    )
+}
+_FIELD_NAMES = {kind: tuple(field.name for field in fields(kind)) for kind in EVENTS.values()}
+_REQUIRED = {
+    kind: frozenset(field.name for field in fields(kind) if field.default is MISSING) for kind in EVENTS.values()
+}
+
+
+@dataclass(frozen=True)
+class Record:
+    """One line of the log: an event, when it happened (Unix seconds) and in which segment of the run."""
+
+    time: float
+    segment: int
+    event: Event
+
+
+def encode(record: Record) -> bytes:
+    """The record as one line of UTF-8 JSON, with its newline."""
+    payload: dict[str, Any] = {
+        "v": FORMAT_VERSION,
+        "time": round(record.time, 3),
+        "segment": record.segment,
+        "event": type(record.event).__name__,
+    }
+    is_finite = True
+    for name, value in asdict(record.event).items():
+        if isinstance(value, float) and not math.isfinite(value):
+            value, is_finite = None, False
+        payload[name] = value
+    if not is_finite:
+        payload["non_finite"] = True
+    return json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+
+
+def decode(line: bytes) -> Record | None:
+    """The record on a line, or None for what this version does not know or cannot read."""
+    try:
+        payload = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(payload, dict):
+        return None
+    kind = EVENTS.get(str(payload.get("event")))
+    time, segment = payload.get("time"), payload.get("segment")
+    if kind is None or not isinstance(time, int | float) or not isinstance(segment, int):
+        return None
+    if not _REQUIRED[kind] <= payload.keys():
+        return None
+    return Record(time, segment, kind(**{name: payload[name] for name in _FIELD_NAMES[kind] if name in payload}))

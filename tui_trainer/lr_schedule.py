@@ -1,0 +1,56 @@
+"""The learning rate as a pure function of the step: nothing to save, nothing to restore.
+
+Warm-up climbs linearly and never starts at 0. The cosine shape is that of "SGDR: Stochastic Gradient Descent
+with Warm Restarts" without the restarts, as GPT-3 used it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from tui_trainer.config import TrainingConfig
+
+DEFAULT_WARMUP_FRACTION = 0.05
+DEFAULT_WARMUP_STEPS = 200
+DEFAULT_FLOOR = 0.1
+
+
+@dataclass(frozen=True)
+class LearningRateSchedule:
+    """`schedule(step)` is the rate of the update that makes step `step`, counted from 1 to `max_steps`."""
+
+    shape: str
+    peak: float
+    floor: float
+    warmup_steps: int
+    decay_steps: int
+    max_steps: int
+
+    def __call__(self, step: int) -> float:
+        """The learning rate of one step; before the first and after the last it stays at the end values."""
+        step = min(max(step, 1), self.max_steps)
+        if step <= self.warmup_steps:
+            return self.peak * step / self.warmup_steps
+        if self.shape == "constant":
+            return self.peak
+        start = self.max_steps - self.decay_steps if self.shape == "wsd" else self.warmup_steps
+        progress = max(0.0, (step - start) / max(1, self.max_steps - start))
+        if self.shape == "cosine":
+            remaining = 0.5 * (1.0 + math.cos(math.pi * progress))
+        else:
+            remaining = 1.0 - progress
+        return self.floor + (self.peak - self.floor) * remaining
+
+
+def make_schedule(training: TrainingConfig, max_steps: int) -> LearningRateSchedule:
+    """The schedule of a run of `max_steps` steps, with what the configuration left out filled in."""
+    warmup = training.warmup_steps
+    if warmup is None:
+        warmup = min(DEFAULT_WARMUP_STEPS, math.ceil(max_steps * DEFAULT_WARMUP_FRACTION))
+    warmup = min(warmup, max_steps)
+    floor = training.min_learning_rate
+    if floor is None:
+        floor = training.learning_rate * DEFAULT_FLOOR
+    decay = min(max_steps - warmup, math.ceil(max_steps * training.decay_fraction))
+    return LearningRateSchedule(training.schedule, training.learning_rate, floor, warmup, decay, max_steps)
