@@ -138,9 +138,7 @@ class TrainingConfig(Section):
                 f"min_learning_rate = {self.min_learning_rate:g} is above learning_rate = {self.learning_rate:g}"
             )
         if self.micro_batch_size is not None and self.micro_batch_size > self.batch_size:
-            raise ValueError(
-                f"micro_batch_size = {self.micro_batch_size} is more than batch_size = {self.batch_size}"
-            )
+            raise ValueError(f"micro_batch_size = {self.micro_batch_size} is more than batch_size = {self.batch_size}")
         return self
 
 

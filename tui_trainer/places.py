@@ -28,5 +28,5 @@ def _user_folder(variable: str, default: str) -> Path:
     try:
         home = Path.home()
     except RuntimeError:  # no HOME and no passwd entry
-        home = Path("/tmp") / f"tui-trainer-{os.getuid()}"  # noqa: S108 - the last resort, private by its mode
+        home = Path("/tmp") / f"tui-trainer-{os.getuid()}"
     return home / default / "tui-trainer"

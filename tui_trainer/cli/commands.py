@@ -1,0 +1,162 @@
+"""What can be typed after `tui-trainer`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from tui_trainer import __version__
+from tui_trainer.errors import UserError
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Train a small GPT in your terminal, watch it learn, and talk to it while it does.",
+)
+
+Headless = Annotated[bool, typer.Option("--headless", help="Plain lines instead of the screen.")]
+Json = Annotated[bool, typer.Option("--json", help="The events of the run, one JSON object a line.")]
+Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="What to compute on.")]
+Overrides = Annotated[
+    Optional[list[str]],  # noqa: UP045 - typer reads this form on every Python it supports
+    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one setting; may be given again."),
+]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="The id of a run, or its directory.")]
+
+
+def main() -> None:
+    """The program. Exits with 0, 1, 2, 3, 75 or 128 + the number of the signal that ended it."""
+    try:
+        app()
+    except UserError as error:
+        from tui_trainer.monitor.safe_text import safe_text
+
+        print(safe_text(str(error)), file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+
+
+@app.callback(invoke_without_command=True)
+def start(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and leave.")] = False,
+) -> None:
+    """Choose a preset, press Enter, and watch."""
+    if version:
+        typer.echo(f"tui-trainer {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        from tui_trainer.cli import watching
+
+        raise typer.Exit(watching.open_picker())
+
+
+@app.command()
+def train(
+    preset: Annotated[str, typer.Argument(metavar="PRESET|FILE.toml", help="A preset's name or a preset file.")],
+    data: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--data", metavar="PATH", help="A file, folder or glob of UTF-8 text; may be given again."),
+    ] = None,
+    overrides: Overrides = None,
+    run_dir: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--run-dir", metavar="DIR", help="Where the run is kept; must be empty."),
+    ] = None,
+    headless: Headless = False,
+    json: Json = False,
+    device: Device = "auto",
+) -> None:
+    """Train a GPT from a preset."""
+    from tui_trainer.cli import watching
+    from tui_trainer.presets import apply_overrides, load_preset, with_data
+    from tui_trainer.training.launch import NewRun
+
+    chosen = load_preset(preset)
+    config = with_data(apply_overrides(chosen.config, overrides or []), data or [])
+    raise typer.Exit(watching.watch(NewRun(config, chosen.name, run_dir, device), headless, json))
+
+
+@app.command()
+def resume(
+    run: RunName,
+    overrides: Overrides = None,
+    headless: Headless = False,
+    json: Json = False,
+    device: Device = "auto",
+) -> None:
+    """Go on with a run from its last checkpoint."""
+    from tui_trainer.cli import watching
+    from tui_trainer.presets import apply_resume_overrides
+    from tui_trainer.runs.catalogue import find_run
+    from tui_trainer.training.launch import ResumedRun
+
+    found = find_run(run)
+    config = apply_resume_overrides(found.read_config(), overrides or [])
+    raise typer.Exit(watching.watch(ResumedRun(found, config, device), headless, json))
+
+
+@app.command("runs")
+def list_runs() -> None:
+    """List the runs on this machine, newest first."""
+    from tui_trainer.console.tables import runs_table
+    from tui_trainer.runs import catalogue
+
+    found = catalogue.list_runs()
+    typer.echo(runs_table(found) if found else "no runs yet; start one: tui-trainer train quick-test")
+
+
+presets_app = typer.Typer(rich_markup_mode=None, help="List the presets, or show one as the file it is.")
+app.add_typer(presets_app, name="presets")
+
+
+@presets_app.callback(invoke_without_command=True)
+def presets(context: typer.Context) -> None:
+    """List the presets, or show one as the file it is."""
+    if context.invoked_subcommand is None:
+        from tui_trainer.cli import watching
+
+        typer.echo(watching.describe_presets())
+
+
+@presets_app.command("show")
+def show_preset(name: Annotated[str, typer.Argument(metavar="NAME", help="A preset's name or file.")]) -> None:
+    """Print a preset: save it under another name, change it, and train from it."""
+    from tui_trainer.monitor.safe_text import safe_text
+    from tui_trainer.presets import load_preset
+
+    typer.echo(safe_text(load_preset(name).path.read_text(encoding="utf-8-sig")), nl=False)
+
+
+@app.command()
+def generate(
+    run: RunName,
+    prompt: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Argument(metavar="[PROMPT]", help="What the text goes on from; left out: the preset's own."),
+    ] = None,
+    temperature: Annotated[
+        Optional[float], typer.Option(help="0: always the likeliest token; higher: more daring.")  # noqa: UP045
+    ] = None,
+    top_k: Annotated[Optional[int], typer.Option(help="Only so many likeliest tokens; 0: all.")] = None,  # noqa: UP045
+    top_p: Annotated[
+        Optional[float], typer.Option(help="Only the likeliest tokens that together reach this probability.")  # noqa: UP045
+    ] = None,
+    max_new_tokens: Annotated[Optional[int], typer.Option(help="Tokens to generate.")] = None,  # noqa: UP045
+    seed: Annotated[Optional[int], typer.Option(help="The same seed gives the same text.")] = None,  # noqa: UP045
+    checkpoint: Annotated[str, typer.Option(metavar="best|last", help="Which checkpoint speaks.")] = "best",
+) -> None:
+    """Write text with a run's best checkpoint."""
+    from tui_trainer.cli.generating import print_text
+
+    changes = {
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "max_new_tokens": max_new_tokens,
+        "seed": seed,
+    }
+    print_text(run, prompt, {name: value for name, value in changes.items() if value is not None}, checkpoint)

@@ -1,0 +1,117 @@
+"""Starts a training and puts it on the screen, or on plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+from tui_trainer.cli.signals import SignalWatcher
+from tui_trainer.cli.summary import summary_lines
+from tui_trainer.console.lines import LineFormatter
+from tui_trainer.console.tables import presets_table
+from tui_trainer.events import Record, encode
+from tui_trainer.monitor.follower import RunFollower, ignore_record
+from tui_trainer.monitor.forecast import make_forecast, remember_past_runs
+from tui_trainer.monitor.safe_text import safe_text
+from tui_trainer.presets import list_presets
+from tui_trainer.training.launch import NewRun, ResumedRun, TrainingHandle, launch
+
+POLL_SECONDS = 0.2
+
+
+def has_terminal() -> bool:
+    """Whether a person sits at a terminal that can show a screen."""
+    return os.environ.get("TERM", "dumb") not in ("", "dumb") and all(_is_terminal(fd) for fd in (0, 1, 2))
+
+
+def _is_terminal(descriptor: int) -> bool:
+    try:
+        return os.isatty(descriptor)
+    except OSError:
+        return False
+
+
+def describe_presets() -> str:
+    """The presets with their forecasts, as a table."""
+    presets, past_runs = list_presets(), remember_past_runs()
+    return presets_table(presets, [make_forecast(preset, past_runs) for preset in presets])
+
+
+def open_picker() -> int:
+    """Lets a person choose a preset on the screen; without a terminal the presets are printed."""
+    if not has_terminal():
+        sys.stdout.write(describe_presets() + "\n")
+        return 0
+    from tui_trainer.cli.screen import show_screen
+
+    return show_screen(None)
+
+
+def watch(request: NewRun | ResumedRun, headless: bool, json: bool) -> int:
+    """Trains and shows it. Returns the exit code."""
+    if headless or json or not has_terminal():
+        return _watch_lines(request, json)
+    from tui_trainer.cli.screen import show_screen
+
+    return show_screen(request)
+
+
+def _watch_lines(request: NewRun | ResumedRun, json: bool) -> int:
+    """Follows the run directory, as the screen does, and prints."""
+    handle = launch(request)
+    with SignalWatcher(handle.stop, handle.join, _stay) as signals:
+        follower = _follow(handle, json)
+    if follower and not json:
+        _print("\n".join(summary_lines(follower)))
+    return finish(handle, signals.received)
+
+
+def _stay(number: int) -> None:
+    """Plain lines have no screen to close: they end when the training does."""
+
+
+def finish(handle: TrainingHandle, signal_number: int | None) -> int:
+    """Says why a training failed, if it did, and returns the exit code."""
+    if handle.failure:
+        sys.stderr.write(safe_text(handle.failure) + "\n")
+        return handle.exit_code
+    return 128 + signal_number if signal_number else handle.exit_code
+
+
+def _follow(handle: TrainingHandle, json: bool) -> RunFollower | None:
+    follower: RunFollower | None = None
+    show = ignore_record
+    while True:
+        is_alive = handle.is_alive()
+        if follower is None and handle.run_dir and handle.run_dir.config_file.exists():
+            follower = RunFollower(handle.run_dir)
+            show = _json_printer() if json else _line_printer(follower)
+        if follower:
+            follower.drain(show)
+        if not is_alive:
+            return follower if handle.run_dir and handle.run_dir.manifest.exists() else None
+        handle.join(POLL_SECONDS)
+
+
+def _line_printer(follower: RunFollower) -> Callable[[Record], None]:
+    formatter = LineFormatter(follower)
+
+    def show(record: Record) -> None:
+        if line := formatter.line(record):
+            _print(line)
+
+    return show
+
+
+def _json_printer() -> Callable[[Record], None]:
+    return lambda record: _print(encode(record).decode().rstrip("\n"))
+
+
+def _print(line: str) -> None:
+    """A reader that went away does not end the training: it has its run directory."""
+    try:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115

@@ -1,0 +1,1 @@
+"""Plain lines: for pipes, logs, scripts and screen readers."""

@@ -1,0 +1,65 @@
+"""Overfitting: the training loss goes on falling while the validation loss rises."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tui_trainer.diagnosis.evaluations import Evaluation, best_of, noise_of
+
+RULE = "overfitting"
+GUIDE_MARGIN = 0.5
+"""The guide's rule of thumb: val_loss > best_val_loss + 0.5, in nats."""
+RELATIVE_MARGIN = 0.01
+RISING_EVALUATIONS = 3
+RECOVERED_SHARE = 0.5
+"""A warning goes when the rise is below this share of what raised it, so that it never flickers."""
+REMEDY = (
+    "More dropout, more weight decay, early stopping, or more data "
+    "(Dropout 증가, Weight Decay 증가, 조기 종료). The best checkpoint is kept."
+)
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What a rule found; `level` is note, warning or wrong."""
+
+    rule: str
+    level: str
+    evidence: str
+    remedy: str
+    values: dict[str, float]
+
+
+def find_overfitting(evaluations: Sequence[Evaluation], is_raised: bool = False) -> Advice | None:
+    """The overfitting advice for a history, or None.
+
+    Args:
+        evaluations: in the order of their steps.
+        is_raised: whether the advice stands already; it then needs less to stay.
+    """
+    if len(evaluations) < 2:
+        return None
+    best, last = best_of(evaluations), evaluations[-1]
+    rise = last.val_loss - best.val_loss
+    share = RECOVERED_SHARE if is_raised else 1.0
+    if rise > GUIDE_MARGIN * share:
+        return _advice("wrong", best, last, rise)
+    margin = max(RELATIVE_MARGIN * best.val_loss, 2 * noise_of([evaluation.val_loss for evaluation in evaluations]))
+    since_best = [evaluation for evaluation in evaluations if evaluation.step > best.step]
+    is_rising = len(since_best) >= RISING_EVALUATIONS and all(
+        evaluation.val_loss - best.val_loss > margin * share for evaluation in since_best[-RISING_EVALUATIONS:]
+    )
+    if is_rising and last.train_loss < best.train_loss:
+        return _advice("warning", best, last, rise)
+    return None
+
+
+def _advice(level: str, best: Evaluation, last: Evaluation, rise: float) -> Advice:
+    fall = best.train_loss - last.train_loss
+    train = f"train fell {fall:.2f}" if fall > 0 else f"train is {last.train_loss:.2f}"
+    evidence = (
+        f"val {last.val_loss:.3f} is {rise:.2f} above its best {best.val_loss:.3f} (step {best.step:,}) while {train}"
+    )
+    values = {"val_loss": last.val_loss, "best_val_loss": best.val_loss, "best_step": best.step, "rise": rise}
+    return Advice(RULE, level, evidence, REMEDY, values)

@@ -1,0 +1,1 @@
+"""Text from a checkpoint, on an own copy of the weights."""

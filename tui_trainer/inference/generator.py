@@ -1,0 +1,117 @@
+"""TextGenerator: speaks from a checkpoint of a run, also while that run trains on."""
+
+from __future__ import annotations
+
+import codecs
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from tui_trainer.checkpoints import CheckpointStore
+from tui_trainer.data.tokenizers import Tokenizer, load_tokenizer
+from tui_trainer.inference.sampling import SamplingSettings, choose_token
+from tui_trainer.model import GPT
+from tui_trainer.runs.directory import RunDirectory
+
+MODEL_PREFIX = "model."
+EMPTY_PROMPT = "\n"
+PACED_TOKENS_PER_SECOND = 20.0
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """Which checkpoint is talking: its step, its validation loss, and what went wrong on loading, if anything."""
+
+    step: int
+    val_loss: float | None
+    warning: str | None = None
+
+
+class TextGenerator:
+    """Owns a copy of the weights and its own random numbers, so a training in this process never notices it."""
+
+    def __init__(self, run: RunDirectory, which: Literal["best", "last"] = "best") -> None:
+        """Reads the tokenizer of the run; weights are loaded by `refresh`.
+
+        Raises:
+            UserError: when the run has no usable configuration or tokenizer.
+        """
+        self._store = CheckpointStore(run.checkpoints)
+        self._which = which
+        self._config = run.read_config()
+        self._tokenizer: Tokenizer = load_tokenizer(run.tokenizer)
+        self._model: GPT | None = None
+        self.speaker: Speaker | None = None
+
+    def refresh(self) -> Speaker:
+        """Loads the checkpoint that best (or last) points to now, if it is not loaded yet.
+
+        Raises:
+            UserError: when there is no checkpoint yet, or none that can be read.
+        """
+        pointed = self._store.pointer(self._which)
+        if self.speaker is not None and pointed == self.speaker.step:
+            return self.speaker
+        checkpoint = self._store.load(self._which, prefix=MODEL_PREFIX)
+        # Building on the meta device draws nothing from torch's global generator, which belongs to the trainer.
+        with torch.device("meta"):
+            model = GPT(self._config.model, self._tokenizer.vocab_size)
+        weights = {name.removeprefix(MODEL_PREFIX): tensor for name, tensor in checkpoint.tensors.items()}
+        model.load_state_dict(weights, assign=True)
+        self._model = model.eval().requires_grad_(requires_grad=False)
+        self.speaker = Speaker(checkpoint.step, checkpoint.metrics.get("val_loss"), checkpoint.warning)
+        return self.speaker
+
+    def replaced_characters(self, prompt: str) -> int:
+        """How many characters of the prompt the tokenizer does not know and will replace."""
+        return self._tokenizer.encode_prompt(prompt)[1]
+
+    def stream(
+        self,
+        prompt: str,
+        settings: SamplingSettings,
+        is_cancelled: Callable[[], bool] = lambda: False,
+        tokens_per_second: float | None = None,
+    ) -> Iterator[str]:
+        """Yields text as it is made, never half a character.
+
+        Args:
+            prompt: what the text goes on from; it is not repeated. Only its end fits into the context.
+            settings: how tokens are chosen.
+            is_cancelled: asked before each token.
+            tokens_per_second: the pace; None: as fast as it goes.
+
+        Raises:
+            UserError: when no checkpoint was loaded or the model has diverged.
+        """
+        self.refresh()
+        generator = torch.Generator()
+        if settings.seed is None:
+            generator.seed()
+        else:
+            generator.manual_seed(settings.seed)
+        ids = self._tokenizer.encode_prompt(prompt or EMPTY_PROMPT)[0]
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        for _ in range(settings.max_new_tokens):
+            if is_cancelled():
+                return
+            started = time.monotonic()
+            ids = ids[-self._config.model.context_length :]
+            token = choose_token(self._next_logits(ids), settings, generator)
+            ids.append(token)
+            if text := decoder.decode(self._tokenizer.decode_bytes([token])):
+                yield text
+            if tokens_per_second:
+                time.sleep(max(0.0, started + 1 / tokens_per_second - time.monotonic()))
+        if text := decoder.decode(b"", final=True):
+            yield text
+
+    @torch.inference_mode()
+    def _next_logits(self, ids: list[int]) -> Tensor:
+        assert self._model is not None
+        hidden = self._model.hidden_states(torch.tensor([ids]))
+        return self._model.logits(hidden[0, -1])

@@ -1,0 +1,5 @@
+"""The network."""
+
+from tui_trainer.model.gpt import GPT
+
+__all__ = ["GPT"]

@@ -1,0 +1,57 @@
+"""How long a run still takes: steps, evaluations and saves are counted apart."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from statistics import median
+
+RECENT_STEPS = 50
+RECENT_OTHERS = 5
+ENOUGH_STEPS = 5
+
+
+def _recent(length: int) -> deque[float]:
+    return deque(maxlen=length)
+
+
+@dataclass
+class Pace:
+    """How long the last steps, evaluations and saves took, in seconds."""
+
+    steps: deque[float] = field(default_factory=lambda: _recent(RECENT_STEPS))
+    evaluations: deque[float] = field(default_factory=lambda: _recent(RECENT_OTHERS))
+    saves: deque[float] = field(default_factory=lambda: _recent(RECENT_OTHERS))
+
+    def add_step(self, seconds: float) -> None:
+        """One more step."""
+        self.steps.append(seconds)
+
+    def add_evaluation(self, seconds: float) -> None:
+        """One more evaluation."""
+        self.evaluations.append(seconds)
+
+    def add_save(self, seconds: float) -> None:
+        """One more checkpoint."""
+        self.saves.append(seconds)
+
+    def tokens_per_second(self, tokens_per_step: int) -> float | None:
+        """Of the median recent step, so that one slow step does not shake the figure."""
+        return tokens_per_step / median(self.steps) if self.steps else None
+
+    def seconds_left(self, step: int, max_steps: int, eval_interval: int, steps_per_epoch: float) -> float | None:
+        """Time to the last step; None while too little is known. Never negative.
+
+        A save is counted with each evaluation, as while the loss still falls.
+        """
+        if len(self.steps) < ENOUGH_STEPS:
+            return None
+        left = max(0, max_steps - step)
+        epoch_ends = int(max_steps / steps_per_epoch) - int(step / steps_per_epoch) if steps_per_epoch else 0
+        evaluations = max_steps // eval_interval - step // eval_interval + max(0, epoch_ends)
+        mean_step = sum(self.steps) / len(self.steps)
+        return left * mean_step + evaluations * (_mean(self.evaluations) + _mean(self.saves))
+
+
+def _mean(values: deque[float]) -> float:
+    return sum(values) / len(values) if values else 0.0

@@ -1,0 +1,119 @@
+"""What a preset would cost on this machine, before it is started."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tui_trainer import estimates
+from tui_trainer.config import RunConfig
+from tui_trainer.data.corpus import open_corpus
+from tui_trainer.errors import UserError
+from tui_trainer.monitor import numbers
+from tui_trainer.monitor.safe_text import safe_line
+from tui_trainer.presets import Preset, estimate_steps, estimate_tokens
+from tui_trainer.runs.catalogue import list_runs
+from tui_trainer.runs.directory import RunDirectory
+from tui_trainer.runs.status import Status, read_status
+
+REMEMBERED_RUNS = 40
+ENOUGH_STEPS = 20
+
+
+@dataclass(frozen=True)
+class PastRun:
+    """What an earlier run on this machine tells about the next."""
+
+    preset: str
+    seconds_per_step: float
+    flop_per_second: float
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Figures for the picker. All but parameters of a fixed vocabulary are estimates."""
+
+    parameters: int
+    is_parameters_exact: bool
+    data_name: str
+    tokens: int | None
+    steps: int | None
+    memory_bytes: int
+    seconds: float | None
+    problem: str | None
+    """Why it cannot start here, for instance because its text is missing."""
+
+
+def make_forecast(preset: Preset, past_runs: list[PastRun]) -> Forecast:
+    """The forecast for one preset; nothing big is read for it."""
+    config, vocab_size = preset.config, preset.expected_vocab_size
+    data_name, tokens, problem = ", ".join(config.data.paths), None, None
+    try:
+        corpus = open_corpus(config.data)
+    except UserError as error:
+        problem = str(error)
+    else:
+        data_name, tokens = corpus.name, estimate_tokens(config, corpus.size_bytes)
+    steps = config.training.max_steps if tokens is None else estimate_steps(config, tokens)
+    return Forecast(
+        parameters=estimates.parameter_count(config.model, vocab_size),
+        is_parameters_exact=config.data.tokenizer in ("gpt2", "bytes"),
+        data_name=data_name,
+        tokens=tokens,
+        steps=steps,
+        memory_bytes=estimates.memory_bytes(config, vocab_size),
+        seconds=_seconds(preset, steps, past_runs),
+        problem=problem,
+    )
+
+
+def remember_past_runs() -> list[PastRun]:
+    """The newest runs on this machine that got far enough to tell their speed, newest first."""
+    found = (_past_run(run) for run in list_runs()[:REMEMBERED_RUNS])
+    return [past for past in found if past is not None]
+
+
+def forecast_figures(preset: Preset, forecast: Forecast) -> dict[str, str]:
+    """The forecast in words; "~" marks what is not known yet."""
+    return {
+        "parameters": ("" if forecast.is_parameters_exact else "~") + numbers.short(forecast.parameters),
+        "data": safe_line(forecast.data_name),
+        "tokens": _about(numbers.short(forecast.tokens)),
+        "steps": numbers.whole(forecast.steps)
+        if preset.config.training.max_steps
+        else _about(numbers.whole(forecast.steps)),
+        "context": numbers.whole(preset.config.model.context_length),
+        "memory": _about(numbers.size(forecast.memory_bytes)),
+        "time": _about(numbers.duration(forecast.seconds)),
+    }
+
+
+def _past_run(run: RunDirectory) -> PastRun | None:
+    status = read_status(run.status_file)
+    if status is None or status.step < ENOUGH_STEPS or status.elapsed_seconds <= 0:
+        return None
+    try:
+        config = run.read_config()
+    except UserError:
+        return None
+    return PastRun(run.preset, status.elapsed_seconds / status.step, _speed(config, status))
+
+
+def _speed(config: RunConfig, status: Status) -> float:
+    flop = estimates.flop_per_token(config.model, config.data.vocab_size) * config.tokens_per_step * status.step
+    return flop / status.elapsed_seconds
+
+
+def _seconds(preset: Preset, steps: int | None, past_runs: list[PastRun]) -> float | None:
+    """From the last run of the same preset, else from FLOP and the speed of the last run of any."""
+    if steps is None or not past_runs:
+        return None
+    for past in past_runs:
+        if past.preset == preset.name:
+            return past.seconds_per_step * steps
+    config = preset.config
+    flop = estimates.flop_per_token(config.model, preset.expected_vocab_size) * config.tokens_per_step * steps
+    return flop / past_runs[0].flop_per_second
+
+
+def _about(figure: str) -> str:
+    return figure if figure == numbers.UNKNOWN else f"~{figure}"

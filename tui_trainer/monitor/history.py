@@ -1,0 +1,89 @@
+"""A metric's history in bounded memory: every spike is kept, however long the run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+MAX_BUCKETS = 4096
+
+
+class Bucket(NamedTuple):
+    """Some neighbouring points of a series."""
+
+    first_step: int
+    last_step: int
+    low: float
+    high: float
+    last: float
+
+
+class Series:
+    """Values over steps, in at most 4,096 buckets.
+
+    When they are full, neighbours are merged in pairs: the lowest and the highest value of each survive.
+    """
+
+    def __init__(self) -> None:
+        self._buckets: list[Bucket] = []
+        self._steps_per_bucket = 1
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    def __iter__(self) -> Iterator[Bucket]:
+        return iter(self._buckets)
+
+    @property
+    def last(self) -> Bucket | None:
+        """The newest bucket."""
+        return self._buckets[-1] if self._buckets else None
+
+    def append(self, step: int, value: float | None) -> None:
+        """Adds the value of a step that is later than all before; a value that is no number is a gap."""
+        if value is None or not math.isfinite(value):
+            return
+        newest = self.last
+        if newest is not None and step // self._steps_per_bucket == newest.first_step // self._steps_per_bucket:
+            self._buckets[-1] = _merge(newest, Bucket(step, step, value, value, value))
+            return
+        self._buckets.append(Bucket(step, step, value, value, value))
+        if len(self._buckets) > MAX_BUCKETS:
+            self._halve()
+
+    def drop_after(self, step: int) -> None:
+        """Forgets what came after a step; a bucket that straddles it keeps its earlier part's bounds."""
+        while self._buckets and self._buckets[-1].first_step > step:
+            self._buckets.pop()
+        if self._buckets and self._buckets[-1].last_step > step:
+            self._buckets[-1] = self._buckets[-1]._replace(last_step=step)
+
+    def columns(self, count: int, first_step: float, last_step: float) -> list[tuple[float, float] | None]:
+        """Lowest and highest value in each of `count` equal spans of steps; None where there is none."""
+        lows, highs = [math.inf] * count, [-math.inf] * count
+        scale = (count - 1) / max(1e-9, last_step - first_step)
+        for bucket in self._buckets:
+            if bucket.last_step < first_step or bucket.first_step > last_step:
+                continue
+            column = min(count - 1, max(0, int((bucket.first_step - first_step) * scale + 0.5)))
+            lows[column] = min(lows[column], bucket.low)
+            highs[column] = max(highs[column], bucket.high)
+        return [(low, high) if low <= high else None for low, high in zip(lows, highs, strict=True)]
+
+    def _halve(self) -> None:
+        self._steps_per_bucket *= 2
+        halved: list[Bucket] = []
+        for bucket in self._buckets:
+            if (
+                halved
+                and bucket.first_step // self._steps_per_bucket == halved[-1].first_step // self._steps_per_bucket
+            ):
+                halved[-1] = _merge(halved[-1], bucket)
+            else:
+                halved.append(bucket)
+        self._buckets = halved
+
+
+def _merge(left: Bucket, right: Bucket) -> Bucket:
+    return Bucket(left.first_step, right.last_step, min(left.low, right.low), max(left.high, right.high), right.last)

@@ -1,0 +1,181 @@
+"""Presets: ready configurations, one TOML file each, that a person can copy and change."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from tui_trainer.config import RunConfig, did_you_mean, known_keys, parse_config, read_toml, rename_aliases
+from tui_trainer.errors import UserError
+
+ORDER = (
+    "quick-test",
+    "the-verdict",
+    "shakespeare-char",
+    "small",
+    "medium",
+    "large",
+    "xlarge",
+    "gpt2-124m",
+)
+"""How the picker shows them: what to start with first, then by what they cost."""
+
+VOCABULARIES = {"gpt2": 50_257, "bytes": 256, "char": 96}
+"""Tokens of the tokenizers that ignore `vocab_size`; that of `char` is a guess until the text is read."""
+BYTES_PER_TOKEN = {"gpt2": 4.0, "bytes": 1.0, "char": 1.0}
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A configuration with its name and the two comment lines at its top."""
+
+    name: str
+    purpose: str
+    """What it is for and what it teaches."""
+    duration: str
+    """How long it takes."""
+    path: Path
+    config: RunConfig
+
+    @property
+    def expected_vocab_size(self) -> int:
+        """Tokens in the vocabulary, before the text is read."""
+        return VOCABULARIES.get(self.config.data.tokenizer, self.config.data.vocab_size)
+
+
+def presets_folder() -> Path:
+    """Where the shipped presets are: inside an installed package, or beside it in a checkout."""
+    installed = Path(str(files("tui_trainer"))) / "presets"
+    return installed if installed.is_dir() else Path(__file__).parent.parent / "presets"
+
+
+def list_presets() -> list[Preset]:
+    """The shipped presets in the order of the picker."""
+    return [load_preset(name) for name in ORDER]
+
+
+def load_preset(name: str) -> Preset:
+    """A shipped preset by its name, or a preset file by its path.
+
+    Raises:
+        UserError: when there is no such preset, or the file is not right.
+    """
+    path = presets_folder() / f"{name}.toml"
+    if name not in ORDER:
+        path = Path(name)
+        if not name.endswith(".toml") and not path.exists():
+            raise UserError(
+                f"{name}: no such preset{did_you_mean(name, list(ORDER))}\n"
+                f"presets: {', '.join(ORDER)}; or name a file that ends in .toml"
+            )
+    config = parse_config(read_toml(path), str(path))
+    purpose, duration = _top_comments(path)
+    return Preset(safe_name(path.stem), purpose, duration, path, config)
+
+
+def safe_name(stem: str) -> str:
+    """A file's name as a part of a run's id: letters, digits, dots, dashes and underscores."""
+    return re.sub(r"[^\w.-]+", "-", stem, flags=re.ASCII).strip("-.") or "run"
+
+
+def apply_overrides(config: RunConfig, overrides: Sequence[str]) -> RunConfig:
+    """The configuration with `section.key=value` overrides; values are read as TOML, else as plain text.
+
+    Raises:
+        UserError: naming the override that is wrong.
+    """
+    tables: dict[str, dict[str, Any]] = config.model_dump(exclude_none=True, exclude_unset=True)
+    for override in overrides:
+        section, key, value = _parse_override(override)
+        changes = rename_aliases({section: {key: value}}, f"--set {override}")
+        tables.setdefault(section, {}).update(changes[section])
+        parse_config(tables, f"--set {override}")
+    return parse_config(tables, "--set")
+
+
+RESUMABLE = frozenset(
+    {
+        "max_steps",
+        "epochs",
+        "learning_rate",
+        "min_learning_rate",
+        "weight_decay",
+        "grad_clip",
+        "eval_interval",
+        "checkpoint_interval",
+        "keep_checkpoints",
+        "log_interval",
+        "early_stop_patience",
+        "early_stop_min_delta",
+    }
+)
+"""What may change when a run is resumed, beside [sampling]: the model and its data may not."""
+
+
+def apply_resume_overrides(config: RunConfig, overrides: Sequence[str]) -> RunConfig:
+    """Overrides for a run that goes on.
+
+    Raises:
+        UserError: for an override that is wrong or that a run cannot change on its way.
+    """
+    changed = apply_overrides(config, overrides)
+    for override in overrides:
+        section, key, value = _parse_override(override)
+        renamed = next(iter(rename_aliases({section: {key: value}}, override)[section]))
+        if section != "sampling" and (section, renamed) not in {("training", name) for name in RESUMABLE}:
+            raise UserError(
+                f"--set {override}: cannot change while a run goes on; start a new one: tui-trainer train\n"
+                f"resume can change training.{', '.join(sorted(RESUMABLE))}"
+            )
+    return changed
+
+
+def with_data(config: RunConfig, paths: Sequence[str]) -> RunConfig:
+    """The configuration on other text; no paths: unchanged."""
+    if not paths:
+        return config
+    return config.model_copy(update={"data": config.data.model_copy(update={"paths": tuple(paths)})})
+
+
+def estimate_tokens(config: RunConfig, size_bytes: int) -> int:
+    """About how many tokens a text of so many bytes becomes."""
+    bytes_per_token = BYTES_PER_TOKEN.get(config.data.tokenizer)
+    if bytes_per_token is None:
+        # A learned vocabulary packs about 0.6 bytes more into a token each time it doubles: measured on English.
+        bytes_per_token = 1.0 + 0.27 * max(1, config.data.vocab_size.bit_length() - 4)
+    return round(size_bytes / bytes_per_token)
+
+
+def estimate_steps(config: RunConfig, tokens: int) -> int:
+    """About how many steps a run on so many tokens takes."""
+    training = config.training
+    if training.max_steps is not None:
+        return training.max_steps
+    windows = max(1, int(tokens * (1 - config.data.val_fraction) - config.model.context_length) // config.stride)
+    return -(-(training.epochs or 10) * windows // training.batch_size)
+
+
+def _parse_override(override: str) -> tuple[str, str, Any]:
+    name, equals, text = override.partition("=")
+    section, dot, key = name.strip().partition(".")
+    if not (equals and dot and section and key):
+        raise UserError(f"--set {override}: write it as section.key=value, for instance training.max_steps=500")
+    if section not in known_keys():
+        raise UserError(f"--set {override}: unknown section {section}{did_you_mean(section, known_keys())}")
+    try:
+        return section, key, tomllib.loads(f"value = {text.strip()}")["value"]
+    except (tomllib.TOMLDecodeError, RecursionError, ValueError):
+        return section, key, text.strip()
+
+
+def _top_comments(path: Path) -> tuple[str, str]:
+    """The first two lines of a preset, when they are comments."""
+    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()[:2]
+    comments = [line.lstrip("# ").strip() if line.startswith("#") else "" for line in lines]
+    purpose, duration = (*comments, "", "")[:2]
+    return purpose, duration

@@ -1,0 +1,1 @@
+"""The run directory: what one process writes and any other may read."""

@@ -1,0 +1,69 @@
+"""Which runs there are on this machine, and which one a person means."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tui_trainer import places
+from tui_trainer.config import did_you_mean
+from tui_trainer.errors import UserError
+from tui_trainer.runs.directory import RunDirectory
+
+INDEX_LINES = 1000
+
+
+def _index_file() -> Path:
+    return places.state_folder() / "runs.txt"
+
+
+def note_run(run: RunDirectory) -> None:
+    """Notes a run in the user's index, so that it is found from any folder.
+
+    A state folder that cannot be written only costs that convenience, so the run goes on without it.
+    """
+    index = _index_file()
+    try:
+        index.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(index, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(descriptor, f"{run.path}\n".encode("utf-8", "surrogateescape"))
+        finally:
+            os.close(descriptor)
+    except OSError:
+        return
+
+
+def list_runs() -> list[RunDirectory]:
+    """Every run below the runs folder or in the user's index, newest first."""
+    paths = {path.parent for path in places.runs_root().glob("*/run.json")}
+    paths.update(path for path in _indexed() if (path / "run.json").is_file())
+    runs = {path.resolve(): RunDirectory(path) for path in paths}.values()
+    return sorted(runs, key=lambda run: (str(run.describe().get("created", "")), run.path.name), reverse=True)
+
+
+def find_run(name: str) -> RunDirectory:
+    """The run that a person means by an id or a directory.
+
+    Raises:
+        UserError: when there is none.
+    """
+    path = Path(name)
+    if (path / "run.json").is_file():
+        return RunDirectory(path.absolute())
+    runs = list_runs()
+    for run in runs:
+        if name in (run.path.name, run.run_id):
+            return run
+    if path.is_dir():
+        raise UserError(f"{name}: a folder, but not a run: it has no run.json")
+    hint = did_you_mean(name, [run.run_id for run in runs])
+    raise UserError(f"{name}: no such run{hint}; tui-trainer runs lists them")
+
+
+def _indexed() -> list[Path]:
+    try:
+        lines = _index_file().read_bytes().decode("utf-8", "surrogateescape").splitlines()
+    except OSError:
+        return []
+    return [Path(line) for line in lines[-INDEX_LINES:] if line]

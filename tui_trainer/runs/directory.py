@@ -1,0 +1,147 @@
+"""One run is one directory. This file knows what stands where in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tui_trainer import __version__, places
+from tui_trainer.config import RunConfig, parse_config, read_toml, to_toml
+from tui_trainer.errors import UserError
+from tui_trainer.runs.files import read_json, replace_file
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """The paths of a run. Making one touches nothing on the disk."""
+
+    path: Path
+
+    @property
+    def manifest(self) -> Path:
+        """`run.json`: id, preset, versions, where the data came from."""
+        return self.path / "run.json"
+
+    @property
+    def config_file(self) -> Path:
+        """The resolved configuration; training from it repeats the run."""
+        return self.path / "config.toml"
+
+    @property
+    def event_log(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
+    def status_file(self) -> Path:
+        return self.path / "status.json"
+
+    @property
+    def tokenizer(self) -> Path:
+        return self.path / "tokenizer"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def console_log(self) -> Path:
+        """What C libraries and warnings print; never on the screen."""
+        return self.path / "console.log"
+
+    @property
+    def control(self) -> Path:
+        return self.path / "control"
+
+    @property
+    def lock_file(self) -> Path:
+        return self.path / "run.lock"
+
+    def describe(self) -> dict[str, Any]:
+        """The content of `run.json`, or an empty table when it cannot be read."""
+        return read_json(self.manifest) or {}
+
+    @property
+    def run_id(self) -> str:
+        """The id under which the run was made."""
+        return str(self.describe().get("id") or self.path.name)
+
+    @property
+    def preset(self) -> str:
+        """The preset the run was made from."""
+        return str(self.describe().get("preset") or "")
+
+    def read_config(self) -> RunConfig:
+        """The resolved configuration.
+
+        Raises:
+            UserError: when the file is missing or was damaged.
+        """
+        return parse_config(read_toml(self.config_file), str(self.config_file))
+
+    def best_metrics(self) -> dict[str, Any]:
+        """What was measured of the best checkpoint, or an empty table when there is none."""
+        step = (read_json(self.checkpoints / "best.json") or {}).get("step")
+        if not isinstance(step, int):
+            return {}
+        metrics = (read_json(self.checkpoints / f"step-{step:08}.json") or {}).get("metrics")
+        return metrics if isinstance(metrics, dict) else {}
+
+
+def create_run(config: RunConfig, preset: str, run_dir: Path | None, now: datetime) -> RunDirectory:
+    """Makes the directory of a new run with its `run.json` and `config.toml`.
+
+    Args:
+        config: the resolved configuration.
+        preset: the name of the preset, which becomes part of the id.
+        run_dir: where; None: a new folder below `places.runs_root()`.
+        now: the time of the start.
+
+    Raises:
+        UserError: when `run_dir` is not an empty folder, or nothing can be written there.
+    """
+    run_id = f"{now:%Y%m%d-%H%M%S}-{preset}"
+    try:
+        path = _claim(run_dir.absolute()) if run_dir else _claim_new(places.runs_root(), run_id)
+        run = RunDirectory(path)
+        for folder in (run.tokenizer, run.checkpoints, run.control):
+            folder.mkdir()
+        replace_file(run.config_file, to_toml(config).encode())
+        manifest = {
+            "id": run_id if run_dir else path.name,
+            "preset": preset,
+            "created": now.isoformat(timespec="seconds"),
+            "tui_trainer": __version__,
+            "python": platform.python_version(),
+            "parent_run": None,
+        }
+        replace_file(run.manifest, json.dumps(manifest, indent=2).encode())
+    except OSError as error:
+        where = run_dir or places.runs_root()
+        raise UserError(f"{where}: no run directory here: {error.strerror}; choose another --run-dir") from error
+    return run
+
+
+def _claim(path: Path) -> Path:
+    """An own, empty folder at exactly this place."""
+    path.mkdir(parents=True, exist_ok=True)
+    if any(os.scandir(path)):
+        raise UserError(f"{path}: not empty; resume it (tui-trainer resume {path}) or choose another --run-dir")
+    return path
+
+
+def _claim_new(root: Path, run_id: str) -> Path:
+    """A folder that no other process got: `mkdir` decides who was first."""
+    root.mkdir(parents=True, exist_ok=True)
+    for attempt in range(1, 1000):
+        path = root / (run_id if attempt == 1 else f"{run_id}-{attempt}")
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        return path
+    raise UserError(f"{root}: a thousand runs are called {run_id}; choose another --run-dir")

@@ -1,0 +1,101 @@
+"""`status.json`: what a run is doing right now, replaced each second by a small thread."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from tui_trainer.runs.files import read_json, replace_file
+
+INTERVAL_SECONDS = 1.0
+
+
+def boot_id() -> str:
+    """What tells this start of the machine from any other; empty where the system has no such thing."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+@dataclass(frozen=True)
+class Status:
+    """One look at a run. `heartbeat` and `progressed_at` are Unix seconds."""
+
+    state: str = "starting"
+    """starting, running, finished or failed."""
+    step: int = 0
+    max_steps: int | None = None
+    phase: str = ""
+    phase_done: int = 0
+    phase_total: int | None = None
+    elapsed_seconds: float = 0.0
+    heartbeat: float = 0.0
+    progressed_at: float = 0.0
+    pid: int = field(default_factory=os.getpid)
+    host: str = field(default_factory=socket.gethostname)
+    boot_id: str = field(default_factory=boot_id)
+
+
+def read_status(path: Path) -> Status | None:
+    """The last status of a run, or None when it has none that can be read."""
+    content = read_json(path)
+    if content is None:
+        return None
+    known = {name: value for name, value in content.items() if name in Status.__dataclass_fields__}
+    return Status(**{**_UNKNOWN_OWNER, **known})
+
+
+_UNKNOWN_OWNER: dict[str, Any] = {"pid": 0, "host": "", "boot_id": ""}
+
+
+class StatusFile:
+    """Keeps `status.json` fresh. The trainer only changes a value in memory; the thread writes."""
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+        """Prepares the thread; `start` begins to write."""
+        self._path = path
+        self._clock = clock
+        self._status = Status(progressed_at=clock())
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="status", daemon=True)
+
+    def start(self) -> None:
+        """Writes the first status and one each second from now on."""
+        self._write()
+        self._thread.start()
+
+    @property
+    def step(self) -> int:
+        """The last step that was reported here."""
+        return self._status.step
+
+    def update(self, **changes: Any) -> None:
+        """Something moved: remembers what, and that it did."""
+        self._status = replace(self._status, progressed_at=self._clock(), **changes)
+
+    def close(self, state: str) -> None:
+        """Writes the last status and ends the thread."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._status = replace(self._status, state=state)
+        self._write()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(INTERVAL_SECONDS):
+            self._write()
+
+    def _write(self) -> None:
+        content = asdict(replace(self._status, heartbeat=self._clock()))
+        try:
+            replace_file(self._path, json.dumps(content).encode())
+        except OSError:  # A full disk must not end the heartbeat: the next second may have room again.
+            return

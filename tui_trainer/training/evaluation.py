@@ -1,0 +1,81 @@
+"""Evaluation: the loss of text, measured once a token in eval mode and summed exactly."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from tui_trainer.model import GPT
+from tui_trainer.training.device import autocast
+
+Batch = tuple["np.ndarray", "np.ndarray"]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Sums over all target tokens; the figures people read are ratios of them."""
+
+    nats: float
+    correct: int
+    tokens: int
+    bytes: int
+
+    @property
+    def loss(self) -> float:
+        """Cross-entropy in nats a token."""
+        return self.nats / self.tokens
+
+    @property
+    def perplexity(self) -> float:
+        """exp(loss): among how many tokens the model still chooses, on average."""
+        return perplexity_of(self.loss)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the tokens that were the model's first choice, 0 to 1."""
+        return self.correct / self.tokens
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Bits a byte of text, which compares models whatever their tokenizers."""
+        return self.nats / (math.log(2) * self.bytes) if self.bytes else math.nan
+
+
+def perplexity_of(loss: float) -> float:
+    """exp(loss), infinite where a float cannot hold it."""
+    return math.exp(loss) if loss < 700 else math.inf
+
+
+@torch.inference_mode()
+def evaluate(
+    model: GPT,
+    batches: Iterable[Batch],
+    token_byte_lengths: np.ndarray,
+    precision: str,
+    between_batches: Callable[[], None],
+) -> Measurement:
+    """Measures a model on batches of (inputs, targets), each int64 (b, t).
+
+    The model is in train mode again afterwards. `between_batches` may raise to interrupt.
+    """
+    device = next(model.parameters()).device
+    nats, correct, tokens, byte_count = 0.0, 0, 0, 0
+    model.eval()
+    try:
+        for inputs, targets in batches:
+            between_batches()
+            expected = torch.from_numpy(targets).to(device).flatten()
+            with autocast(precision, device):
+                logits = model(torch.from_numpy(inputs).to(device)).flatten(0, 1)
+            nats += F.cross_entropy(logits.float(), expected, reduction="sum").item()
+            correct += int((logits.argmax(-1) == expected).sum())
+            tokens += targets.size
+            byte_count += int(token_byte_lengths[targets].sum())
+    finally:
+        model.train()
+    return Measurement(nats, correct, tokens, byte_count)

@@ -1,0 +1,111 @@
+"""launch(): a training in a thread of the program. Importing this file does not import torch."""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+
+from tui_trainer.config import RunConfig
+from tui_trainer.errors import UserError
+from tui_trainer.runs.directory import RunDirectory
+from tui_trainer.training.interruption import StopRequested, StopSwitch
+
+EXIT_FINISHED = 0
+EXIT_ERROR = 1
+EXIT_USAGE = 2
+EXIT_DIVERGED = 3
+
+
+@dataclass(frozen=True)
+class NewRun:
+    """A run to begin. `run_dir` None: a new folder below the runs folder."""
+
+    config: RunConfig
+    preset: str
+    run_dir: Path | None = None
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class ResumedRun:
+    """A run to go on with, from its last checkpoint, under a configuration that may have changed."""
+
+    run: RunDirectory
+    config: RunConfig
+    device: str = "auto"
+
+
+class TrainingHandle:
+    """What the program holds of a training in its own process; everything else is in the run directory."""
+
+    def __init__(self, request: NewRun | ResumedRun) -> None:
+        """Prepares the thread; `launch` starts it."""
+        self._request = request
+        self._switch = StopSwitch()
+        # Not a daemon: the interpreter must not end while a checkpoint is being written.
+        self._thread = threading.Thread(target=self._run, name="trainer")
+        self.run_dir: RunDirectory | None = None
+        self.failure: str | None = None
+        """Why it failed, at most three lines; None while all is well."""
+        self.exit_code = EXIT_FINISHED
+
+    def start(self) -> None:
+        """Begins the training."""
+        self._thread.start()
+
+    def is_alive(self) -> bool:
+        """Whether the training, its last save included, is still going on."""
+        return self._thread.is_alive()
+
+    def stop(self) -> None:
+        """Asks the training to save and end. Returns at once; may be called again and from any thread."""
+        self._switch.set()
+
+    def join(self, timeout: float | None = None) -> None:
+        """Waits for the end, at most `timeout` seconds."""
+        self._thread.join(timeout)
+
+    def _announce(self, run: RunDirectory) -> None:
+        self.run_dir = run
+
+    def _run(self) -> None:
+        try:
+            from tui_trainer.training.session import hold_session
+            from tui_trainer.training.trainer import Diverged
+        except ImportError as error:
+            self._fail(EXIT_ERROR, f"torch cannot be imported: {error}")
+            return
+        try:
+            hold_session(self._request, self._switch, self._announce)
+        except StopRequested:  # before its first checkpoint: there is nothing to show
+            self.run_dir = None
+        except UserError as error:
+            self._fail(EXIT_USAGE, str(error))
+        except Diverged as error:
+            self._fail(EXIT_DIVERGED, f"the training diverged: {error}\n{DIVERGED_REMEDY}")
+        except BaseException as error:  # noqa: BLE001 - the thread's outermost frame: reported, never lost
+            self._fail(EXIT_ERROR, f"{type(error).__name__}: {error}".splitlines()[0])
+            self._write_traceback()
+
+    def _fail(self, exit_code: int, failure: str) -> None:
+        self.exit_code, self.failure = exit_code, "\n".join(failure.splitlines()[:3])
+
+    def _write_traceback(self) -> None:
+        """The traceback is for the maintainers, so it goes to a file and not to the screen."""
+        if self.run_dir is None:
+            traceback.print_exc()
+            return
+        with self.run_dir.console_log.open("a") as log:
+            traceback.print_exc(file=log)
+
+
+DIVERGED_REMEDY = "lower [training] learning_rate, for instance to a tenth, and check the data; the best is kept"
+
+
+def launch(request: NewRun | ResumedRun) -> TrainingHandle:
+    """Starts a training in a thread of its own and returns at once."""
+    handle = TrainingHandle(request)
+    handle.start()
+    return handle

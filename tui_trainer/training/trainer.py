@@ -1,0 +1,307 @@
+"""The training loop: evaluate, save, step, and again, until the last step or until somebody asks to stop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tui_trainer.checkpoints import CheckpointStore
+from tui_trainer.config import RunConfig
+from tui_trainer.data.batches import EvaluationWindows, TrainingWindows
+from tui_trainer.data.tokenizers import Tokenizer
+from tui_trainer.diagnosis import Evaluation, find_overfitting
+from tui_trainer.diagnosis.overfitting import RULE as OVERFITTING
+from tui_trainer.events import (
+    AdviceCleared,
+    AdviceRaised,
+    CheckpointSaved,
+    EvaluationCompleted,
+    Event,
+    PhaseStarted,
+    StepCompleted,
+)
+from tui_trainer.lr_schedule import LearningRateSchedule
+from tui_trainer.model import GPT
+from tui_trainer.runs.status import StatusFile
+from tui_trainer.training import random_state
+from tui_trainer.training.device import autocast, peak_memory_bytes
+from tui_trainer.training.evaluation import Measurement, evaluate, perplexity_of
+from tui_trainer.training.interruption import ControlDesk, StopRequested
+from tui_trainer.training.progress import Progress
+from tui_trainer.training.state import state_tensors
+
+
+class Diverged(Exception):  # noqa: N818 - the field's word for it
+    """A loss or a gradient is no longer a finite number."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one step measured."""
+
+    loss: float
+    accuracy: float
+    grad_norm: float
+    is_clipped: bool
+    learning_rate: float
+
+
+@dataclass
+class Trainer:
+    """One run in one process. Everything it needs is handed to it; everything it finds out is an event."""
+
+    config: RunConfig
+    model: GPT
+    optimizer: torch.optim.Optimizer
+    schedule: LearningRateSchedule
+    train_windows: TrainingWindows
+    train_eval_windows: EvaluationWindows
+    val_windows: EvaluationWindows
+    tokenizer: Tokenizer
+    precision: str
+    store: CheckpointStore
+    control: ControlDesk
+    status: StatusFile
+    emit: Callable[[Event], None]
+    progress: Progress
+
+    @property
+    def max_steps(self) -> int:
+        """The last step of the run."""
+        return self.schedule.max_steps
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.model.wte.weight.device
+
+    def train(self) -> str:
+        """Trains to the end and returns why it ended: completed, stopped or early_stopped.
+
+        The last complete step is saved in each case.
+
+        Raises:
+            Diverged: when a loss or gradient is not finite; nothing of that step is kept or saved.
+        """
+        self.model.train()
+        self._started = time.monotonic() - self.progress.elapsed_seconds
+        try:
+            reason = self._loop()
+        except StopRequested:
+            reason = "stopped"
+        if self.store.pointer("last") != self.progress.step:
+            self._save(is_best=False)
+        return reason
+
+    def _loop(self) -> str:
+        self._enter("training", self.max_steps)
+        while True:
+            if self._evaluation_is_due():
+                is_best = self._evaluate()
+                if is_best:
+                    self._save(is_best=True)
+                self._enter("training", self.max_steps)
+            if self._has_lost_patience():
+                return "early_stopped"
+            if self.progress.step >= self.max_steps:
+                return "completed"
+            self._step()
+            if self.progress.step % self.config.training.checkpoint_interval == 0 and not self._evaluation_is_due():
+                self._save(is_best=False)
+                self._enter("training", self.max_steps)
+
+    def _step(self) -> None:
+        """One optimizer update, or, when interrupted, nothing at all."""
+        started = time.monotonic()
+        before = random_state.capture(self.device)
+        try:
+            outcome = self._update(self.progress.step + 1)
+        except StopRequested:
+            random_state.restore(before, self.device)
+            raise
+        self.progress.step += 1
+        self.progress.tokens_seen += self.config.tokens_per_step
+        self._note_time()
+        self.status.update(
+            step=self.progress.step, phase_done=self.progress.step, elapsed_seconds=self.progress.elapsed_seconds
+        )
+        if self.progress.step % self.config.training.log_interval == 0 or self.progress.step == self.max_steps:
+            self._report(outcome, time.monotonic() - started)
+
+    def _update(self, step: int) -> Outcome:
+        """Forward, loss, backward over the micro-batches, clip, and the optimizer's update."""
+        learning_rate = self.schedule(step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        self.optimizer.zero_grad(set_to_none=True)
+        inputs, targets = (torch.from_numpy(part).to(self.device) for part in self.train_windows.batch(step))
+        nats, correct = self._accumulate_gradients(inputs, targets)
+        loss = float(nats) / targets.numel()
+        limit = self.config.training.grad_clip or math.inf
+        grad_norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit))
+        if not (math.isfinite(loss) and math.isfinite(grad_norm)):
+            raise Diverged(f"step {step}: train loss {loss:g}, gradient norm {grad_norm:g}")
+        self.optimizer.step()
+        return Outcome(loss, int(correct) / targets.numel(), grad_norm, grad_norm > limit, learning_rate)
+
+    def _accumulate_gradients(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradients of the mean loss over all tokens of the step, whatever the micro-batches.
+
+        Returns:
+            The summed loss in nats and the number of right first choices.
+        """
+        nats, correct = torch.zeros((), device=self.device), torch.zeros((), device=self.device, dtype=torch.long)
+        size = self.config.micro_batch_size
+        for x, y in zip(inputs.split(size), targets.split(size), strict=True):
+            self._control_check()
+            with autocast(self.precision, self.device):
+                logits = self.model(x).flatten(0, 1)
+            loss = F.cross_entropy(logits.float(), y.flatten(), reduction="sum")
+            (loss / targets.numel()).backward()
+            nats += loss.detach()
+            correct += (logits.detach().argmax(-1) == y.flatten()).sum()
+        return nats, correct
+
+    def _evaluation_is_due(self) -> bool:
+        step = self.progress.step
+        return self.progress.evaluated_step != step and (
+            step % self.config.training.eval_interval == 0
+            or step == self.max_steps
+            or self.train_windows.is_epoch_end(step)
+        )
+
+    def _evaluate(self) -> bool:
+        """Measures both sides in the same way and says whether the validation loss is the best so far."""
+        started = time.monotonic()
+        self._enter("evaluating", len(self.train_eval_windows) + len(self.val_windows))
+        train, val = (
+            self._measure(self.train_eval_windows, 0),
+            self._measure(self.val_windows, len(self.train_eval_windows)),
+        )
+        progress = self.progress
+        if not (math.isfinite(train.loss) and math.isfinite(val.loss)):
+            raise Diverged(f"step {progress.step}: validation loss {val.loss:g}")
+        is_best = progress.best_val_loss is None or val.loss < progress.best_val_loss
+        if is_best:
+            progress.best_val_loss, progress.best_step = val.loss, progress.step
+        self._count_patience(val.loss)
+        progress.evaluated_step = progress.step
+        progress.evaluations.append((progress.step, train.loss, val.loss))
+        self._note_time()
+        self.emit(self._evaluation_event(train, val, is_best, time.monotonic() - started))
+        self._diagnose()
+        return is_best
+
+    def _measure(self, windows: EvaluationWindows, done: int) -> Measurement:
+        def between_batches() -> None:
+            nonlocal done
+            self._control_check()
+            done += 1
+            self.status.update(phase_done=done)
+
+        return evaluate(self.model, windows, self.tokenizer.token_byte_lengths, self.precision, between_batches)
+
+    def _count_patience(self, val_loss: float) -> None:
+        progress, enough = self.progress, self.config.training.early_stop_min_delta
+        if progress.patience_val_loss is None or val_loss < progress.patience_val_loss - enough:
+            progress.patience_val_loss, progress.evaluations_without_gain = val_loss, 0
+        else:
+            progress.evaluations_without_gain += 1
+
+    def _has_lost_patience(self) -> bool:
+        patience = self.config.training.early_stop_patience
+        return bool(patience) and self.progress.evaluations_without_gain >= patience
+
+    def _diagnose(self) -> None:
+        """Raises advice, with fresh figures while it stands, or clears it."""
+        history = [Evaluation(*evaluation) for evaluation in self.progress.evaluations]
+        is_raised = OVERFITTING in self.progress.raised_rules
+        advice = find_overfitting(history, is_raised)
+        if advice:
+            self.progress.raised_rules = [OVERFITTING]
+            self.emit(
+                AdviceRaised(
+                    advice.rule, advice.level, advice.evidence, advice.remedy, self.progress.step, advice.values
+                )
+            )
+        elif is_raised:
+            self.progress.raised_rules = []
+            self.emit(AdviceCleared(OVERFITTING, self.progress.step))
+
+    def _save(self, *, is_best: bool) -> None:
+        started = time.monotonic()
+        self._enter("saving", None)
+        progress = self.progress
+        self._note_time()
+        metrics = {"val_loss": progress.best_val_loss if is_best else self._last_val_loss()}
+        path = self.store.save(
+            progress.step,
+            state_tensors(self.model, self.optimizer),
+            {"progress": progress.as_state(), "threads": torch.get_num_threads()},
+            metrics,
+            is_best=is_best,
+            keep=self.config.training.keep_checkpoints,
+        )
+        self.emit(CheckpointSaved(progress.step, path.name, is_best, round(time.monotonic() - started, 3)))
+
+    def _last_val_loss(self) -> float | None:
+        """The validation loss of exactly these weights, or None when they were not evaluated."""
+        if self.progress.evaluated_step != self.progress.step or not self.progress.evaluations:
+            return None
+        return self.progress.evaluations[-1][2]
+
+    def _control_check(self) -> None:
+        self.control.step = self.progress.step
+        self.control.check()
+
+    def _note_time(self) -> None:
+        self.progress.elapsed_seconds = time.monotonic() - self._started
+
+    def _enter(self, phase: str, total: int | None) -> None:
+        done = self.progress.step if phase == "training" else 0
+        self.status.update(phase=phase, phase_done=done, phase_total=total)
+        self.emit(PhaseStarted(phase, total))
+
+    def _report(self, outcome: Outcome, seconds: float) -> None:
+        progress = self.progress
+        self.emit(
+            StepCompleted(
+                step=progress.step,
+                epoch=self.train_windows.epoch_of(progress.step),
+                tokens_seen=progress.tokens_seen,
+                elapsed_seconds=round(progress.elapsed_seconds, 3),
+                train_loss=outcome.loss,
+                train_perplexity=perplexity_of(outcome.loss),
+                train_accuracy=outcome.accuracy,
+                learning_rate=outcome.learning_rate,
+                grad_norm=outcome.grad_norm,
+                is_clipped=outcome.is_clipped,
+                tokens_per_second=self.config.tokens_per_step / max(seconds, 1e-9),
+                peak_memory_bytes=peak_memory_bytes(self.device),
+            )
+        )
+
+    def _evaluation_event(
+        self, train: Measurement, val: Measurement, is_best: bool, seconds: float
+    ) -> EvaluationCompleted:
+        progress = self.progress
+        return EvaluationCompleted(
+            step=progress.step,
+            epoch=self.train_windows.epoch_of(max(1, progress.step)),
+            elapsed_seconds=round(progress.elapsed_seconds, 3),
+            train_eval_loss=train.loss,
+            train_eval_perplexity=train.perplexity,
+            train_eval_accuracy=train.accuracy,
+            val_loss=val.loss,
+            val_perplexity=val.perplexity,
+            val_accuracy=val.accuracy,
+            val_bpb=val.bits_per_byte,
+            is_best=is_best,
+            seconds=round(seconds, 3),
+        )
