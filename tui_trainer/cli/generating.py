@@ -23,7 +23,7 @@ def print_text(run_name: str, prompt: str | None, changes: dict[str, Any], check
     config = run.read_config()
 
     from tui_trainer.inference.generator import TextGenerator
-    from tui_trainer.inference.sampling import settings_from
+    from tui_trainer.inference.settings import settings_from
 
     settings = dataclasses.replace(settings_from(config.sampling), **changes)
     generator = TextGenerator(run, "last" if checkpoint == "last" else "best")

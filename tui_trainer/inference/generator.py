@@ -13,7 +13,8 @@ from torch import Tensor
 
 from tui_trainer.checkpoints import CheckpointStore
 from tui_trainer.data.tokenizers import Tokenizer, load_tokenizer
-from tui_trainer.inference.sampling import SamplingSettings, choose_token
+from tui_trainer.inference.sampling import choose_token
+from tui_trainer.inference.settings import SamplingSettings
 from tui_trainer.model import GPT
 from tui_trainer.runs.directory import RunDirectory
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,9 +41,10 @@ class ResumedRun:
 class TrainingHandle:
     """What the program holds of a training in its own process; everything else is in the run directory."""
 
-    def __init__(self, request: NewRun | ResumedRun) -> None:
+    def __init__(self, request: NewRun | ResumedRun, on_directory: Callable[[RunDirectory], None]) -> None:
         """Prepares the thread; `launch` starts it."""
         self._request = request
+        self._on_directory = on_directory
         self._switch = StopSwitch()
         # Not a daemon: the interpreter must not end while a checkpoint is being written.
         self._thread = threading.Thread(target=self._run, name="trainer")
@@ -69,6 +71,7 @@ class TrainingHandle:
 
     def _announce(self, run: RunDirectory) -> None:
         self.run_dir = run
+        self._on_directory(run)
 
     def _run(self) -> None:
         try:
@@ -104,8 +107,19 @@ class TrainingHandle:
 DIVERGED_REMEDY = "lower [training] learning_rate, for instance to a tenth, and check the data; the best is kept"
 
 
-def launch(request: NewRun | ResumedRun) -> TrainingHandle:
-    """Starts a training in a thread of its own and returns at once."""
-    handle = TrainingHandle(request)
+def ignore_directory(run: RunDirectory) -> None:
+    """For those who look at the handle instead."""
+
+
+def launch(
+    request: NewRun | ResumedRun, on_directory: Callable[[RunDirectory], None] = ignore_directory
+) -> TrainingHandle:
+    """Starts a training in a thread of its own and returns at once.
+
+    Args:
+        request: a new run or a resumed one.
+        on_directory: told the run directory, in the training's thread, as soon as there is one.
+    """
+    handle = TrainingHandle(request, on_directory)
     handle.start()
     return handle

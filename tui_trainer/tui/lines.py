@@ -1,0 +1,90 @@
+"""Lines of text with roles: what a pane shows, before colours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.cells import cell_len, set_cell_size
+
+Span = tuple[str, str]
+"""Some text and its role: "" for plain, else a name such as `label` or `train` that the theme gives a colour."""
+
+Line = list[Span]
+
+
+def width_of(line: Line) -> int:
+    """Cells that a line takes."""
+    return sum(cell_len(text) for text, _ in line)
+
+
+def spread(left: Line, right: Line, width: int) -> Line:
+    """One line with something at each end; the left end gives way when there is not room for both."""
+    room = max(0, width - width_of(right) - 1)
+    left = cut(left, room)
+    return [*left, (" " * (width - width_of(left) - width_of(right)), ""), *right]
+
+
+def cut(line: Line, width: int) -> Line:
+    """The line, at most `width` cells of it, with an ellipsis where something is missing."""
+    if width_of(line) <= width:
+        return line
+    kept: Line = []
+    room = width - 1
+    for text, role in line:
+        taken = text if cell_len(text) <= room else set_cell_size(text, max(0, room))
+        kept.append((taken, role))
+        room -= cell_len(taken)
+        if room <= 0:
+            break
+    return [*kept, ("…", "label")] if width > 0 else []
+
+
+def wrap(text: str, width: int) -> list[str]:
+    """Text as lines of at most `width` cells, broken at spaces where there are any."""
+    return [piece for paragraph in text.split("\n") for piece in _wrap_paragraph(paragraph, max(1, width))]
+
+
+def changed_cells(old: Line, new: Line) -> tuple[int, int] | None:
+    """The first and the past-last cell in which two lines differ, or None when they are the same."""
+    if old == new:
+        return None
+    before, after = list(_cells(old)), list(_cells(new))
+    start = 0
+    for one, other in zip(before, after, strict=False):
+        if one != other:
+            break
+        start += 1
+    end = max(len(before), len(after))
+    if len(before) == len(after):
+        while end > start and before[end - 1] == after[end - 1]:
+            end -= 1
+    return start, end
+
+
+def _cells(line: Line) -> Iterator[Span]:
+    """One entry a cell; the second cell of a wide character is empty."""
+    for text, role in line:
+        for character in text:
+            yield character, role
+            for _ in range(cell_len(character) - 1):
+                yield "", role
+
+
+def _wrap_paragraph(paragraph: str, width: int) -> Iterator[str]:
+    while cell_len(paragraph) > width:
+        taken = _fitting(paragraph, width)
+        space = paragraph.rfind(" ", 0, taken + 1)
+        end = space if space > 0 else taken
+        yield paragraph[:end]
+        paragraph = paragraph[end:].removeprefix(" ")
+    yield paragraph
+
+
+def _fitting(text: str, width: int) -> int:
+    """How many characters fit into so many cells; at least one."""
+    cells = 0
+    for count, character in enumerate(text):
+        cells += cell_len(character)
+        if cells > width:
+            return max(1, count)
+    return len(text)

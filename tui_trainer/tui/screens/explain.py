@@ -1,0 +1,85 @@
+"""`?`: what the figures mean, in the guide's words."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Label
+
+from tui_trainer.tui.lines import Line, wrap
+from tui_trainer.tui.pane import Pane
+
+TERMS = (
+    ("loss", "손실", "the gap between prediction and answer, in nats a token. Lower is better (낮을수록 좋음)."),
+    ("train loss", "학습 손실", "on the text it learns from. It should fall (감소)."),
+    ("val loss", "검증 손실", "on text it never learns from. It should fall too, and stay close to train."),
+    ("perplexity", "혼란도", "exp(loss): 10 is like choosing among 10 candidates, 100 among 100. Lower is better."),
+    ("accuracy", "정확도", "share of the next tokens that were its first choice. Higher is better (높을수록 좋음)."),
+    ("bits / byte", "", "the loss a byte of text: comparable whatever the tokenizer."),
+    ("learning rate", "학습률", "the most important knob: it climbs in the warm-up, then decays to its minimum."),
+    ("grad norm", "그래디언트", "the size of the update before clipping; clipped at 1.0 it cannot explode."),
+    ("best", "최고 모델", "the checkpoint with the lowest validation loss. The prompt speaks from it."),
+    ("overfitting", "과적합", "train keeps falling while val rises: val > best val + 0.5. More dropout, more weight "
+     "decay, early stopping (조기 종료), more data."),
+)  # fmt: skip
+QUESTIONS = (
+    ("the loss does not fall?", "A lower learning rate (1e-4 → 1e-5); check clipping and the data's quality."),
+    ("how long to train?", "Until the validation loss stops falling, usually 10 to 100 epochs."),
+    ("it repeats one word?", "A higher temperature, top-k or top-p, or more data for longer."),
+    ("out of memory?", "A smaller batch_size or context_length, or gradient accumulation (micro_batch_size)."),
+)
+KEYS = (
+    ("p", "write a prompt; Enter asks, Tab goes to the settings, Escape leaves"),
+    ("q", "stop and save, or go on; again: stop. When the training has ended: leave"),
+    ("ctrl+p", "all commands, themes among them"),
+    ("ctrl+z", "suspends the whole program, the training too; fg brings both back"),
+)
+NAME_WIDTH = 15
+
+
+class Explanations(Pane):
+    """The texts, in as many lines as they need."""
+
+    def draw_lines(self, width: int, height: int) -> list[Line]:
+        return explain(width)
+
+
+def explain(width: int) -> list[Line]:
+    """Every explanation in lines of a width."""
+    lines: list[Line] = [[("what the figures mean", "accent")]]
+    for name, korean, meaning in TERMS:
+        text = f"{korean}: {meaning}" if korean else meaning
+        lines += _entry(name, text, width)
+    lines += [[], [("questions", "accent")]]
+    for question, reply in QUESTIONS:
+        lines += [[(question, "value")], *[[(" " * 2 + piece, "label")] for piece in wrap(reply, width - 2)]]
+    lines += [[], [("keys", "accent")]]
+    for key, meaning in KEYS:
+        lines += _entry(key, meaning, width)
+    return lines
+
+
+def _entry(name: str, text: str, width: int) -> list[Line]:
+    pieces = wrap(text, max(10, width - NAME_WIDTH))
+    first: Line = [(name.ljust(NAME_WIDTH), "value"), (pieces[0], "label")]
+    return [first, *[[(" " * NAME_WIDTH + piece, "label")] for piece in pieces[1:]]]
+
+
+class ExplainScreen(ModalScreen[None]):
+    """Scrolls; any of the leaving keys closes it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,question_mark,q", "dismiss", "close")]
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(id="explain"):
+            yield Explanations(id="explanations")
+        yield Label("↑ ↓ scroll   esc close", id="explain-keys")
+
+    def on_resize(self) -> None:
+        """The text takes the lines it needs, so that it scrolls and is never cut off."""
+        width = min(96, self.size.width - 4) - 6
+        self.query_one("#explanations").styles.height = len(explain(width))

@@ -1,0 +1,67 @@
+"""The picker: which preset to train."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Footer, Label, OptionList
+from textual.widgets.option_list import Option
+
+from tui_trainer.monitor.forecast import Forecast, make_forecast, remember_past_runs
+from tui_trainer.presets import Preset
+from tui_trainer.tui.widgets.preset_details import PresetDetails
+
+
+class PresetList(OptionList):
+    """The names, smallest first."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "start")]
+
+
+class PickerScreen(Screen[None]):
+    """Enter starts the highlighted preset."""
+
+    def __init__(self, presets: Sequence[Preset], start: Callable[[Preset], None]) -> None:
+        """Shows presets in this order.
+
+        Args:
+            presets: the first is highlighted.
+            start: called with the chosen one.
+        """
+        super().__init__()
+        self._presets = presets
+        self._start = start
+        self._forecasts: list[Forecast] = []
+
+    def compose(self) -> ComposeResult:
+        yield Label(Content.from_markup("[$accent]tui-trainer[/]  [$label]choose what to train[/]"), id="title")
+        with Horizontal(id="picker"):
+            yield PresetList(*(Option(Content(preset.name)) for preset in self._presets), id="presets")
+            yield PresetDetails(id="details")
+        yield Footer(show_command_palette=False)
+        yield Label("make me a little larger", id="too-small")
+
+    def on_screen_resume(self) -> None:
+        """Runs that ended since the last look tell more about the time a preset takes."""
+        past_runs = remember_past_runs()
+        self._forecasts = [make_forecast(preset, past_runs) for preset in self._presets]
+        self._show(self.query_one(PresetList).highlighted or 0)
+
+    def on_option_list_option_highlighted(self, message: OptionList.OptionHighlighted) -> None:
+        """Another preset is looked at."""
+        self._show(message.option_index)
+
+    def on_option_list_option_selected(self, message: OptionList.OptionSelected) -> None:
+        """Enter, or a click; a preset whose text is missing says so and does not start."""
+        if self._forecasts and self._forecasts[message.option_index].problem is None:
+            self._start(self._presets[message.option_index])
+
+    def _show(self, index: int) -> None:
+        if self._forecasts:
+            self.query_one(PresetDetails).show_preset(self._presets[index], self._forecasts[index])

@@ -1,0 +1,69 @@
+"""What the highlighted preset is for, what it will cost here, and its schedule."""
+
+from __future__ import annotations
+
+from tui_trainer.lr_schedule import make_schedule
+from tui_trainer.monitor import numbers
+from tui_trainer.monitor.forecast import Forecast, forecast_figures
+from tui_trainer.monitor.safe_text import safe_line
+from tui_trainer.presets import Preset
+from tui_trainer.tui.lines import Line, wrap
+from tui_trainer.tui.pane import Pane
+from tui_trainer.tui.widgets.schedule_curve import draw_schedule
+
+LABEL = 13
+CURVE_ROWS = 4
+
+
+class PresetDetails(Pane):
+    """Figures with "~" are estimates until the text is read."""
+
+    preset: Preset | None = None
+    forecast: Forecast | None = None
+
+    def show_preset(self, preset: Preset, forecast: Forecast) -> None:
+        """Changes to another preset."""
+        self.preset, self.forecast = preset, forecast
+        self.border_title = preset.name
+        self.redraw()
+
+    def draw_lines(self, width: int, height: int) -> list[Line]:
+        if self.preset is None or self.forecast is None:
+            return []
+        inside = width - 2
+        lines: list[Line] = [[(" " + piece, "value")] for piece in wrap(safe_line(self.preset.purpose), inside)]
+        lines += [[(" " + piece, "label")] for piece in wrap(safe_line(self.preset.duration), inside)]
+        lines.append([])
+        if self.forecast.problem:
+            for index, piece in enumerate(
+                wrap("\n".join(map(safe_line, self.forecast.problem.splitlines())), inside - 2)
+            ):
+                lines.append([(" ▲ " if index == 0 else "   ", "warning"), (piece, "warning")])
+            lines.append([])
+        lines += self._figures()
+        steps = self.forecast.steps
+        if steps and height - len(lines) > CURVE_ROWS + 1:
+            curve = draw_schedule(make_schedule(self.preset.config.training, steps), inside, CURVE_ROWS, None)
+            lines += [[], [(" learning rate, as planned", "label")], *[[(" ", ""), *line] for line in curve]]
+        return lines
+
+    def _figures(self) -> list[Line]:
+        assert self.preset is not None and self.forecast is not None
+        figures = forecast_figures(self.preset, self.forecast)
+        model, training = self.preset.config.model, self.preset.config.training
+        rows = [
+            (
+                "parameters",
+                figures["parameters"] + f"   {model.n_layer} layers, {model.n_head} heads, width {model.n_embd}",
+            ),
+            ("data", figures["data"]),
+            ("tokens", figures["tokens"] + f"   tokenizer {self.preset.config.data.tokenizer}"),
+            (
+                "steps",
+                figures["steps"] + f"   batch {training.batch_size}, rate {numbers.rate(training.learning_rate)}",
+            ),
+            ("context", figures["context"] + " tokens"),
+            ("memory", figures["memory"]),
+            ("time", figures["time"]),
+        ]
+        return [[(f" {label:<{LABEL}}", "label"), (text, "value")] for label, text in rows]

@@ -1,0 +1,206 @@
+"""What can it say by now? The best checkpoint goes on from what a person types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.timer import Timer
+from textual.widgets import Input, Label
+
+from tui_trainer.config import SamplingConfig
+from tui_trainer.errors import UserError
+from tui_trainer.inference.settings import SamplingSettings
+from tui_trainer.monitor import numbers
+from tui_trainer.monitor.follower import RunFollower
+from tui_trainer.monitor.safe_text import safe_line, safe_text
+from tui_trainer.tui.generation import Generation
+from tui_trainer.tui.lines import Line, wrap
+from tui_trainer.tui.pane import Pane
+from tui_trainer.tui.services import Speaker, Writer
+
+STREAM_SECONDS = 0.1
+CURSOR = "▌"
+MAX_PROMPT = 10_000
+SETTINGS = (
+    ("temperature", "temperature", float),
+    ("top_k", "top-k", int),
+    ("top_p", "top-p", float),
+    ("max_new_tokens", "max", int),
+    ("seed", "seed", int),
+)
+"""Field, label and type of each setting, in the order of the row."""
+
+
+class PromptInput(Input):
+    """The line to type into; Enter asks the model."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "submit", "generate")]
+
+
+class Answer(Pane):
+    """The prompt and what came of it; the end stays in sight."""
+
+    prompt = ""
+    text = ""
+    hint = ""
+    is_running = False
+
+    def draw_lines(self, width: int, height: int) -> list[Line]:
+        if self.hint:
+            return [[(" " + piece, "label")] for piece in wrap(self.hint, width - 2)]
+        pieces = wrap(self.prompt + self.text + (CURSOR if self.is_running else ""), width - 2)
+        lines: list[Line] = []
+        seen, prompt_length = 0, len(self.prompt)
+        for piece in pieces:
+            inside = max(0, min(len(piece), prompt_length - seen))
+            lines.append([(" " + piece[:inside], "label"), (piece[inside:], "value")])
+            seen += len(piece) + 1
+        return lines[-height:]
+
+
+class PromptPanel(Vertical):
+    """Prompt, settings and answer."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("tab", "app.focus_next", "settings"),
+        Binding("escape", "leave", "leave the prompt"),
+    ]
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.border_title = "prompt"
+        self._answer = Answer(id="answer")
+        self._answer.hint = "p: ask the best checkpoint. It goes on from what you write."
+        self._generation: Generation | None = None
+        self._timer: Timer | None = None
+        self._open_writer: Callable[[], Writer] | None = None
+        self._is_paced: Callable[[], bool] = lambda: False
+        self._has_checkpoint = False
+
+    def compose(self) -> ComposeResult:
+        with Horizontal(id="prompt-row"):
+            yield Label("❯", id="prompt-sign")
+            yield PromptInput(id="prompt", compact=True, max_length=MAX_PROMPT, select_on_focus=False)
+        with Horizontal(id="settings"):
+            for name, label, _ in SETTINGS:
+                yield Label(label, classes="setting-label")
+                yield PromptInput(id=f"setting-{name}", classes="setting", compact=True, max_length=12)
+        yield self._answer
+
+    def connect(
+        self, open_writer: Callable[[], Writer], is_paced: Callable[[], bool], sampling: SamplingConfig
+    ) -> None:
+        """Tells the panel who writes, whether a training shares the machine, and what the settings start from."""
+        self._open_writer, self._is_paced = open_writer, is_paced
+        prompt = self.query_one("#prompt", Input)
+        prompt.value = prompt.value or next(iter(sampling.prompts), "")
+        for name, _, _ in SETTINGS:
+            value = getattr(sampling, name, None)
+            self.query_one(f"#setting-{name}", Input).value = "" if value is None else f"{value}"
+            self.query_one(f"#setting-{name}", Input).placeholder = "any" if name == "seed" else ""
+
+    def show_run(self, follower: RunFollower) -> None:
+        """Says which checkpoint would speak now."""
+        state = follower.state
+        self._has_checkpoint = state.best_checkpoint_step is not None
+        if not self._has_checkpoint:
+            self.border_subtitle = "no checkpoint yet: nothing can speak"
+        elif self._generation is None or not self._generation.is_running:
+            best = state.best
+            val = best.val_loss if best and best.step == state.best_checkpoint_step else None
+            self._say_speaker(state.best_checkpoint_step or 0, val)
+
+    def focus_prompt(self) -> None:
+        """Puts the cursor into the prompt."""
+        prompt = self.query_one("#prompt", Input)
+        prompt.focus()
+        prompt.cursor_position = len(prompt.value)
+
+    def action_leave(self) -> None:
+        """One Escape cancels what is being written and leaves."""
+        if self._generation:
+            self._generation.cancel()
+        self.screen.set_focus(None)
+
+    def on_input_submitted(self, message: Input.Submitted) -> None:
+        """Enter, in the prompt or in a setting: ask."""
+        message.stop()
+        prompt = self.query_one("#prompt", Input).value
+        if self._open_writer is None or not self._has_checkpoint:
+            self._hint("There is no checkpoint yet; the first comes with the first evaluation.")
+            return
+        try:
+            settings = self._read_settings()
+        except UserError as error:
+            self._hint(str(error))
+            return
+        self.ask(prompt, settings)
+
+    def ask(self, prompt: str, settings: SamplingSettings) -> None:
+        """Starts a new answer; one on its way is given up."""
+        assert self._open_writer is not None
+        if self._generation:
+            self._generation.cancel()
+        self._answer.hint = ""
+        self._answer.prompt, self._answer.text = safe_text(prompt), ""
+        self._answer.is_running = True
+        self._generation = Generation(self._open_writer, prompt, settings, self._is_paced())
+        if self._timer is None:
+            self._timer = self.set_interval(STREAM_SECONDS, self._stream)
+        self._timer.resume()
+        self._stream()
+
+    def on_unmount(self) -> None:
+        """Nobody reads on."""
+        if self._generation:
+            self._generation.cancel()
+
+    def _stream(self) -> None:
+        generation = self._generation
+        if generation is None or self._timer is None:
+            return
+        is_running = generation.is_running
+        self._answer.text += safe_text(generation.take())
+        self._answer.is_running = is_running
+        if generation.speaker:
+            self._show_speaker(generation.speaker, generation.replaced_characters)
+        if not is_running:
+            self._timer.pause()
+            if generation.failure:
+                self._hint(generation.failure)
+        self._answer.redraw()
+
+    def _show_speaker(self, speaker: Speaker, replaced: int) -> None:
+        self._say_speaker(speaker.step, speaker.val_loss)
+        if replaced:
+            self.border_subtitle = f"{self.border_subtitle} · {replaced} unknown characters replaced"
+
+    def _say_speaker(self, step: int, val_loss: float | None) -> None:
+        self.border_subtitle = f"speaks from step {step:,}, val {numbers.loss(val_loss)} (best)"
+
+    def _hint(self, text: str) -> None:
+        self._answer.hint = "\n".join(safe_line(line) for line in text.splitlines())
+        self._answer.redraw()
+
+    def _read_settings(self) -> SamplingSettings:
+        """The settings of the row.
+
+        Raises:
+            UserError: naming the field that is wrong.
+        """
+        values: dict[str, float | int | None] = {}
+        for name, label, kind in SETTINGS:
+            text = self.query_one(f"#setting-{name}", Input).value.strip()
+            if not text and name == "seed":
+                values[name] = None
+                continue
+            try:
+                values[name] = kind(text)
+            except ValueError as error:
+                what = "a whole number" if kind is int else "a number"
+                raise UserError(f"{label} = {safe_line(text) or 'nothing'}: must be {what}") from error
+        return SamplingSettings(**values)  # type: ignore[arg-type]

@@ -1,0 +1,76 @@
+"""Is it alive? One line: which run, what it is doing, how far."""
+
+from __future__ import annotations
+
+import time
+
+from tui_trainer.events import RunFailed, RunFinished
+from tui_trainer.monitor import numbers
+from tui_trainer.monitor.liveness import Liveness, judge
+from tui_trainer.monitor.safe_text import safe_line
+from tui_trainer.tui.lines import Line, spread
+from tui_trainer.tui.widgets.run_pane import RunPane
+
+
+class RunHeader(RunPane):
+    """Where this is, and the state of the run."""
+
+    notice: str | None = None
+    """What the program itself is doing, when that is more than the run says: loading, saving before it leaves."""
+
+    preset = ""
+
+    def announce(self, preset: str, notice: str | None) -> None:
+        """Names the preset and what the program is doing."""
+        self.preset, self.notice = preset, notice
+        self.redraw()
+
+    def draw_lines(self, width: int, height: int) -> list[Line]:
+        left: Line = [(" tui-trainer", "accent"), (" ▸ ", "quiet"), (safe_line(self.preset), "value")]
+        if self.follower:
+            left += [(" ▸ ", "quiet"), (_short_id(self.follower.run.run_id, self.preset), "label")]
+        return [spread(left, self._right(width), width)]
+
+    def _right(self, width: int) -> Line:
+        follower = self.follower
+        if self.notice or follower is None:
+            return [("● ", "note"), (self.notice or "starting", "value"), (" ", "")]
+        state = follower.state
+        line: Line = [*self._activity()]
+        if state.max_steps is not None:
+            step = f"{state.current_step:,}".rjust(len(f"{state.max_steps:,}"))
+            line += [("   step ", "label"), (step, "value"), (f" / {state.max_steps:,}", "label")]
+        if state.step and width >= 70:
+            epochs = numbers.whole(state.epochs)
+            line += [("   epoch ", "label"), (str(state.step.epoch), "value"), (f" / {epochs}", "label")]
+        return [*line, (" ", "")]
+
+    def _activity(self) -> Line:
+        assert self.follower is not None
+        ended, status = self.follower.state.ended, self.follower.status
+        if isinstance(ended, RunFailed):
+            return [("✗ ", "wrong"), ("failed", "wrong")]
+        if isinstance(ended, RunFinished):
+            return [("✓ ", "good"), (ended.reason.replace("_", " "), "good")]
+        if judge(status, time.time()) in (Liveness.DEAD, Liveness.STALE):
+            return [("▲ ", "warning"), ("no heartbeat", "warning")]
+        return [("● ", "good"), (_phase_of(self), "value")]
+
+
+def _phase_of(header: RunHeader) -> str:
+    assert header.follower is not None
+    status, phase = header.follower.status, header.follower.state.phase
+    name = (status.phase if status else "") or (phase.phase if phase else "starting")
+    text = name.replace("_", " ")
+    if status and status.phase_total and name in ("preparing_data", "evaluating"):
+        return f"{text} {100 * status.phase_done / status.phase_total:.0f} %"
+    return text
+
+
+def _short_id(run_id: str, preset: str) -> str:
+    """20261123-164012-quick-test as 1123-1640: enough to tell today's runs apart."""
+    date, _, rest = run_id.partition("-")
+    time_of_day = rest.partition("-")[0]
+    if len(date) == 8 and len(time_of_day) == 6 and (date + time_of_day).isdigit():
+        return f"{date[4:]}-{time_of_day[:4]}"
+    return safe_line(run_id)
