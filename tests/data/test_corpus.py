@@ -1,0 +1,253 @@
+import hashlib
+import os
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tui_trainer.config import DataConfig
+from tui_trainer.data.corpus import Corpus, open_corpus
+from tui_trainer.data.text_files import TEXT_SUFFIXES
+from tui_trainer.errors import UserError
+
+
+def opened(*paths: Path | str, base: Path | None = None) -> Corpus:
+    return open_corpus(DataConfig(paths=tuple(map(str, paths))), base)
+
+
+def text_of(corpus: Corpus, size: int = 1 << 20) -> str:
+    return "".join(corpus.chunks(size))
+
+
+def check_message(error: pytest.ExceptionInfo[UserError], *words: str) -> None:
+    message = str(error.value)
+    assert len(message.splitlines()) <= 3
+    for word in words:
+        assert word in message
+
+
+def make_missing(path):
+    pass
+
+
+def make_empty(path):
+    path.touch()
+
+
+def make_empty_folder(path):
+    path.mkdir()
+
+
+def make_folder_without_text(path):
+    path.mkdir()
+    (path / "picture.png").write_bytes(b"x")
+    (path / ".hidden.txt").write_text("secret")
+    (path / "empty.txt").touch()
+
+
+def make_dangling_link(path):
+    path.symlink_to(path.parent / "nowhere")
+
+
+def make_link_loop(path):
+    path.symlink_to(path)
+
+
+def make_fifo(path):
+    os.mkfifo(path)
+
+
+def make_link_to_fifo(path):
+    os.mkfifo(path.with_name("pipe"))
+    path.symlink_to(path.with_name("pipe"))
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (make_missing, "no such file"),
+        (make_empty, "empty"),
+        (make_empty_folder, "no text in this folder"),
+        (make_folder_without_text, "no text in this folder"),
+        (make_dangling_link, "a symbolic link to nothing"),
+        (make_link_loop, "symbolic links"),
+        (make_fifo, "a pipe"),
+        (make_link_to_fifo, "a pipe"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+@pytest.mark.timeout(10)
+def test_what_is_no_text_file_is_refused_without_opening_it(tmp_path, make, reason, monkeypatch):
+    path = tmp_path / "input.txt"
+    make(path)
+    monkeypatch.setattr(os, "open", None)
+    with pytest.raises(UserError) as error:
+        opened(path)
+    check_message(error, str(path), reason, "--data PATH")
+
+
+def test_a_socket_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # A socket's path must be short.
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("s.txt")
+        with pytest.raises(UserError) as error:
+            opened("s.txt")
+    check_message(error, "s.txt", "a socket")
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/dev/null"])
+def test_devices_are_refused(path):
+    with pytest.raises(UserError) as error:
+        opened(path)
+    check_message(error, path, "a device")
+
+
+def test_a_file_without_permission_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "secret.txt"
+    path.write_text("x")
+    path.chmod(0)
+    if os.access(path, os.R_OK):  # root may read everything
+        monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(UserError) as error:
+        opened(path)
+    check_message(error, str(path), "no permission", "--data PATH")
+    with pytest.raises(UserError) as error:
+        opened(tmp_path)
+    check_message(error, str(path), "no permission")
+
+
+def test_a_glob_without_a_match_is_refused(tmp_path):
+    with pytest.raises(UserError) as error:
+        opened(tmp_path / "*.txt")
+    check_message(error, "*.txt", "glob", "--data PATH")
+
+
+@pytest.mark.parametrize("entry", ["", "a\0b", "x" * 5000, "~nobody-by-this-name/x", "file.txt/inside"])
+def test_impossible_paths_are_refused(tmp_path, entry):
+    (tmp_path / "file.txt").write_text("x")
+    with pytest.raises(UserError) as error:
+        opened(entry, base=tmp_path)
+    check_message(error, "--data PATH")
+
+
+def test_messages_and_names_show_no_control_characters(tmp_path):
+    name = "a\x1b]52;c;x\x07\n\u202e\x9b.txt"
+    with pytest.raises(UserError) as error:
+        opened(tmp_path / name)
+    check_message(error, r"\x1b]52", r"\n", r"\u202e", r"\x9b")
+    (tmp_path / name).write_text("hello")
+    assert opened(tmp_path / name).name.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"abc\0def", "binary"),
+        (b"x" * (1 << 20) + b"\xff", "byte 1048576"),
+        (b"ab\xffcd", "byte 2"),
+        (b"\xef\xbb\xbfab\xff", "byte 5"),
+        ("äöü".encode()[:-1], "byte 4"),
+        (b"ab\xed\xa0\x80", "byte 2"),
+        ("text".encode("utf-16"), "UTF-16"),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 2, 7, 1 << 20])
+def test_what_is_not_utf8_is_refused_with_its_place(tmp_path, content, reason, size):
+    if size < 7 and len(content) > 1000:
+        size = 4099
+    path = tmp_path / "input.txt"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as error:
+        text_of(opened(path), size)
+    check_message(error, str(path), reason)
+
+
+def test_a_file_of_only_a_byte_order_mark_is_empty(tmp_path):
+    path = tmp_path / "mark.txt"
+    path.write_bytes(b"\xef\xbb\xbf")
+    with pytest.raises(UserError) as error:
+        opened(path).fingerprint()
+    check_message(error, str(path), "empty")
+
+
+def test_the_mark_is_dropped_and_line_ends_stay(tmp_path):
+    path = tmp_path / "input.txt"
+    path.write_bytes("\ufeffone\r\ntwo\rthree\n\ufeff".encode())
+    assert text_of(opened(path)) == "one\r\ntwo\rthree\n\ufeff"
+
+
+@given(text=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\ufeff"), min_size=1))
+def test_chunks_of_any_size_join_to_the_text(tmp_path_factory, text):
+    path = tmp_path_factory.mktemp("corpus") / "input.txt"
+    path.write_bytes(text.encode())
+    corpus = opened(path)
+    for size in (1, 2, 3, 5, 1 << 20):
+        assert text_of(corpus, size) == text
+    assert corpus.fingerprint() == hashlib.sha256(text.encode()).hexdigest()
+    assert corpus.size_bytes == corpus.measure().bytes == len(text.encode())
+
+
+def test_a_folder_is_searched_for_text_files(tmp_path):
+    for name in ("b.txt", "a.md", "sub/c.py", "sub/.git/x.txt", ".hidden.txt", "d.png", "UPPER.TXT"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    (tmp_path / "empty.txt").touch()
+    os.mkfifo(tmp_path / "pipe.txt")
+    (tmp_path / "broken.txt").symlink_to("nowhere")
+    corpus = opened(tmp_path)
+    assert [str(path.relative_to(tmp_path)) for path in corpus.paths] == ["UPPER.TXT", "a.md", "b.txt", "sub/c.py"]
+    assert text_of(corpus) == "UPPER.TXT\n\na.md\n\nb.txt\n\nsub/c.py"
+    assert corpus.size_bytes == corpus.measure().bytes
+    assert "4 files" in corpus.name
+    assert {".txt", ".md", ".rst", ".text", ".tex", ".csv", ".json", ".jsonl", ".py"} <= TEXT_SUFFIXES
+
+
+def test_globs_relative_paths_and_duplicates(tmp_path, monkeypatch):
+    base = tmp_path / "odd[1]"
+    for name in ("a.txt", "deep/er/b.log", "[x].txt"):
+        (base / name).parent.mkdir(parents=True, exist_ok=True)
+        (base / name).write_text(name)
+    (base / "link.txt").symlink_to("a.txt")
+    corpus = opened("a.txt", "**/*.log", "link.txt", str(base / "a.txt"), "[x].txt", base=base)
+    assert [path.name for path in corpus.paths] == ["a.txt", "b.log", "[x].txt"]
+    monkeypatch.chdir("/")
+    again = opened(*corpus.resolve())
+    assert again.paths == corpus.paths
+    assert again.fingerprint() == corpus.fingerprint()
+    monkeypatch.chdir(base)
+    assert opened("a.txt").paths == (base / "a.txt",)
+    monkeypatch.setenv("HOME", str(base))
+    assert opened("~/a.txt").resolve() == (str(base / "a.txt"),)
+
+
+def test_a_folder_stays_a_folder_in_the_configuration(tmp_path):
+    (tmp_path / "a.txt").write_text("x")
+    assert opened(tmp_path.name, base=tmp_path.parent).resolve() == (str(tmp_path),)
+
+
+def test_the_embedded_text_needs_no_file():
+    corpus = open_corpus(DataConfig())
+    assert corpus.is_embedded
+    assert corpus.paths == corpus.resolve() == ()
+    assert corpus.size_bytes == corpus.measure().bytes > 100_000
+    assert text_of(corpus, 1000) == text_of(corpus)
+
+
+@pytest.mark.timeout(10)
+def test_a_file_that_vanishes_or_turns_into_a_pipe_is_an_error_when_read(tmp_path):
+    path = tmp_path / "input.txt"
+    path.write_text("x")
+    corpus = opened(path)
+    path.unlink()
+    with pytest.raises(UserError) as error:
+        corpus.fingerprint()
+    check_message(error, str(path), "No such file")
+    os.mkfifo(path)
+    assert stat.S_ISFIFO(path.stat().st_mode)
+    with pytest.raises(UserError) as error:
+        corpus.fingerprint()
+    check_message(error, str(path), "not a regular file")
