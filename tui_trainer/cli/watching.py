@@ -81,7 +81,7 @@ def finish(handle: TrainingHandle, signal_number: int | None) -> int:
 
 def _follow(handle: TrainingHandle, json: bool) -> RunFollower | None:
     follower: RunFollower | None = None
-    show = ignore_record
+    show: Callable[[Record], None] = ignore_record
     while True:
         is_alive = handle.is_alive()
         if follower is None and handle.run_dir and handle.run_dir.config_file.exists():

@@ -50,6 +50,9 @@ class LineFormatter:
             case CheckpointSaved() as event:
                 return f"saved   step {event.step:,}{'   best' if event.is_best else ''}"
             case AdviceRaised() as event:
+                is_news = self._follower.state.feed[-1] is record
+                if not is_news:
+                    return None
                 return f"{event.level:<7} {event.rule}: {safe_line(event.evidence)}. {event.remedy}"
             case AdviceCleared() as event:
                 return f"cleared {event.rule}"

@@ -49,7 +49,7 @@ def presets_table(presets: Sequence[Preset], forecasts: Sequence[Forecast]) -> s
 
 def runs_table(runs: Sequence[RunDirectory]) -> str:
     """One line a run, read from its directory."""
-    rows = [("run", "preset", "state", "step", "best val", "where")]
+    rows: list[tuple[str, ...]] = [("run", "preset", "state", "step", "best val", "where")]
     rows += [_run_row(run) for run in runs]
     return align(rows, right=frozenset({3, 4}))
 

@@ -31,24 +31,25 @@ class Advice:
     values: dict[str, float]
 
 
-def find_overfitting(evaluations: Sequence[Evaluation], is_raised: bool = False) -> Advice | None:
+def find_overfitting(evaluations: Sequence[Evaluation], raised_level: str | None = None) -> Advice | None:
     """The overfitting advice for a history, or None.
 
     Args:
         evaluations: in the order of their steps.
-        is_raised: whether the advice stands already; it then needs less to stay.
+        raised_level: the level of the advice that stands already; it needs less to stay than it needed to come.
     """
     if len(evaluations) < 2:
         return None
     best, last = best_of(evaluations), evaluations[-1]
     rise = last.val_loss - best.val_loss
-    share = RECOVERED_SHARE if is_raised else 1.0
-    if rise > GUIDE_MARGIN * share:
+    if rise > GUIDE_MARGIN * (RECOVERED_SHARE if raised_level == "wrong" else 1.0):
         return _advice("wrong", best, last, rise)
     margin = max(RELATIVE_MARGIN * best.val_loss, 2 * noise_of([evaluation.val_loss for evaluation in evaluations]))
-    since_best = [evaluation for evaluation in evaluations if evaluation.step > best.step]
-    is_rising = len(since_best) >= RISING_EVALUATIONS and all(
-        evaluation.val_loss - best.val_loss > margin * share for evaluation in since_best[-RISING_EVALUATIONS:]
+    if raised_level:
+        margin *= RECOVERED_SHARE
+    recent = [evaluation for evaluation in evaluations if evaluation.step > best.step][-RISING_EVALUATIONS:]
+    is_rising = len(recent) == RISING_EVALUATIONS and all(
+        evaluation.val_loss - best.val_loss > margin for evaluation in recent
     )
     if is_rising and last.train_loss < best.train_loss:
         return _advice("warning", best, last, rise)

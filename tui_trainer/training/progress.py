@@ -21,8 +21,8 @@ class Progress:
     evaluations_without_gain: int = 0
     evaluations: list[tuple[int, float, float]] = field(default_factory=list)
     """(step, train loss, validation loss) of each evaluation, for the diagnosis."""
-    raised_rules: list[str] = field(default_factory=list)
-    """Rules whose advice stands."""
+    raised_levels: dict[str, str] = field(default_factory=dict)
+    """The level of the advice that stands, by rule."""
 
     def as_state(self) -> dict[str, Any]:
         """Plain values, for JSON."""

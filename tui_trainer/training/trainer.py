@@ -158,12 +158,12 @@ class Trainer:
         """
         nats, correct = torch.zeros((), device=self.device), torch.zeros((), device=self.device, dtype=torch.long)
         size = self.config.micro_batch_size
-        for x, y in zip(inputs.split(size), targets.split(size), strict=True):
+        for x, y in zip(torch.split(inputs, size), torch.split(targets, size), strict=True):
             self._control_check()
             with autocast(self.precision, self.device):
                 logits = self.model(x).flatten(0, 1)
             loss = F.cross_entropy(logits.float(), y.flatten(), reduction="sum")
-            (loss / targets.numel()).backward()
+            torch.autograd.backward(loss / targets.numel())
             nats += loss.detach()
             correct += (logits.detach().argmax(-1) == y.flatten()).sum()
         return nats, correct
@@ -221,17 +221,16 @@ class Trainer:
     def _diagnose(self) -> None:
         """Raises advice, with fresh figures while it stands, or clears it."""
         history = [Evaluation(*evaluation) for evaluation in self.progress.evaluations]
-        is_raised = OVERFITTING in self.progress.raised_rules
-        advice = find_overfitting(history, is_raised)
+        raised = self.progress.raised_levels
+        advice = find_overfitting(history, raised.get(OVERFITTING))
         if advice:
-            self.progress.raised_rules = [OVERFITTING]
+            raised[OVERFITTING] = advice.level
             self.emit(
                 AdviceRaised(
                     advice.rule, advice.level, advice.evidence, advice.remedy, self.progress.step, advice.values
                 )
             )
-        elif is_raised:
-            self.progress.raised_rules = []
+        elif raised.pop(OVERFITTING, None):
             self.emit(AdviceCleared(OVERFITTING, self.progress.step))
 
     def _save(self, *, is_best: bool) -> None:

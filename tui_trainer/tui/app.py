@@ -23,8 +23,8 @@ class TrainerApp(App[None]):
 
     CSS_PATH = "trainer.tcss"
     TITLE = "tui-trainer"
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-cramped"), (40, "-narrow"), (100, "-wide")]
-    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-flat"), (12, "-slim"), (20, "-low"), (32, "-high")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-cramped"), (40, "-narrow"), (100, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-flat"), (12, "-slim"), (20, "-low"), (32, "-high")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("question_mark", "explain", "explain"),
         Binding("q", "quit", "quit"),
@@ -71,7 +71,7 @@ class TrainerApp(App[None]):
         training = self._services.launch(preset.config, preset.name)
         self._watch(training, preset.name)
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While a person types into the prompt, letters are text and no keys."""
         if action == "explain" or action == "quit":
             return not self._is_typing()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from tui_trainer.tui.lines import Line
 
@@ -40,7 +41,7 @@ def bridge_gaps(columns: Sequence[Column | None]) -> list[Column | None]:
     """Draws straight lines over the gaps between known columns, for values measured only now and then."""
     bridged = list(columns)
     known = [index for index, column in enumerate(columns) if column is not None]
-    for left, right in zip(known, known[1:], strict=False):
+    for left, right in pairwise(known):
         start, end = columns[left], columns[right]
         assert start is not None and end is not None
         for index in range(left + 1, right):

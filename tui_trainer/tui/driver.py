@@ -8,7 +8,8 @@ any SIGCONT, also on one that no stop preceded.
 from __future__ import annotations
 
 import os
-from typing import IO, cast
+from io import TextIOWrapper
+from typing import cast
 
 from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
@@ -49,7 +50,7 @@ class SurvivingDriver(LinuxDriver):
     ) -> None:
         super().__init__(app, debug=debug, mouse=mouse, size=size)
         self._screen = ScreenFile(self.screen_descriptor)
-        self._file = cast("IO[str]", self._screen)
+        self._file = cast("TextIOWrapper", self._screen)
         self._is_suspended = False
 
     def _get_terminal_size(self) -> tuple[int, int]:

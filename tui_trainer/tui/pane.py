@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from rich.segment import Segment
+from rich.style import Style
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
@@ -56,5 +57,5 @@ class Pane(Widget):
         segments = [Segment(text, self._style_of(role)) for text, role in self._lines[y]]
         return Strip(segments).adjust_cell_length(self.size.width, self.rich_style)
 
-    def _style_of(self, role: str) -> object:
+    def _style_of(self, role: str) -> Style:
         return self.get_component_rich_style(f"pane--{role}") if role else self.rich_style

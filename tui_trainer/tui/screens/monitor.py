@@ -7,10 +7,10 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
-from textual.screen import Screen
 from textual.widgets import Footer, Label
 
 from tui_trainer.monitor.follower import RunFollower
+from tui_trainer.tui.precise_updates import PreciseScreen
 from tui_trainer.tui.services import Services, Training, Writer
 from tui_trainer.tui.widgets.event_feed import EventFeed
 from tui_trainer.tui.widgets.figures import Figures
@@ -28,10 +28,10 @@ CHART_EVERY = 2
 """Curves are drawn at every second look."""
 
 
-class MonitorScreen(Screen[None]):
+class MonitorScreen(PreciseScreen):
     """Looks at the run directory twice a second and redraws what changed."""
 
-    AUTO_FOCUS = None
+    AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p", "prompt", "prompt"),
         Binding("b", "back", "presets"),
@@ -67,7 +67,7 @@ class MonitorScreen(Screen[None]):
             yield VerdictLine(title="verdict", id="verdict")
         yield PromptPanel(id="prompt-panel")
         yield EventFeed(id="feed")
-        yield Footer(show_command_palette=False)
+        yield Footer()
         yield Label("make me a little larger", id="too-small")
 
     def on_mount(self) -> None:
@@ -99,7 +99,7 @@ class MonitorScreen(Screen[None]):
         self.training.stop()
         self.query_one(RunHeader).announce(self.preset, "saving, then leaving")
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """The footer shows only keys that work now: while a person types, letters are text."""
         if action == "prompt":
             return not self.is_typing and self.follower is not None

@@ -8,6 +8,7 @@ from tui_trainer.tui.lines import Line
 from tui_trainer.tui.widgets.run_pane import RunPane
 
 LABEL, COLUMN = 12, 10
+GENEROUS_HEIGHT = 12
 NOTICEABLE = 0.0005
 
 
@@ -18,41 +19,40 @@ class Figures(RunPane):
         state = self.follower.state if self.follower else RunState()
         if height < 6:
             return _short(state)
-        step, evaluation = state.step, state.evaluation
-        at = f"at step {evaluation.step:,}" if evaluation else "not yet"
+        at = f"at step {state.evaluation.step:,}" if state.evaluation else "at the first evaluation"
         head: Line = [
             (" " * LABEL, ""),
             ("this step".rjust(COLUMN), "label"),
             ("train".rjust(COLUMN), "train"),
             ("val".rjust(COLUMN), "val"),
         ]
-        rows = [
-            _row("loss", numbers.loss, step and step.train_loss, evaluation and evaluation.train_eval_loss,
-                 evaluation and evaluation.val_loss, _change(state)),
-            _row("perplexity", numbers.perplexity, step and step.train_perplexity,
-                 evaluation and evaluation.train_eval_perplexity, evaluation and evaluation.val_perplexity),
-            _row("accuracy", numbers.percent, step and step.train_accuracy,
-                 evaluation and evaluation.train_eval_accuracy, evaluation and evaluation.val_accuracy),
-            _row("bits / byte", numbers.loss, None, None, evaluation and evaluation.val_bpb),
-        ]  # fmt: skip
-        note: Line = [(" " * LABEL + "train, val: both sides in eval mode, " + at, "quiet")]
-        return [head, *rows, note, *([[]] if height >= 11 else []), *_machine(state)]
+        note: Line = [(" " * LABEL + f"{'':>{COLUMN}}{'both ' + at:>{2 * COLUMN}}", "quiet")]
+        gap: list[Line] = [[]] if height >= GENEROUS_HEIGHT else []
+        return [head, *gap, *_measured(state), note, *gap, *_machine(state), *gap, *_size(state)][:height]
 
 
-def _row(
-    label: str,
-    show: object,
-    this_step: float | None,
-    train: float | None,
-    val: float | None,
-    change: Line | None = None,
-) -> Line:
-    assert callable(show)
-    line: Line = [(label.ljust(LABEL), "label")]
-    for value, role in ((this_step, "value"), (train, "train"), (val, "val")):
-        text = show(value) if value is not None else ("" if label.startswith("bits") else numbers.UNKNOWN)
-        line.append((text.rjust(COLUMN), role))
-    return line + (change or [])
+def _measured(state: RunState) -> list[Line]:
+    """Loss, perplexity, accuracy and bits a byte: of this step, and of both sides at the last evaluation."""
+    rows = [
+        ("loss", numbers.loss, "train_loss", "train_eval_loss", "val_loss"),
+        ("perplexity", numbers.perplexity, "train_perplexity", "train_eval_perplexity", "val_perplexity"),
+        ("accuracy", numbers.percent, "train_accuracy", "train_eval_accuracy", "val_accuracy"),
+        ("bits / byte", numbers.loss, None, None, "val_bpb"),
+    ]
+    lines: list[Line] = []
+    for label, show, of_step, of_train, of_val in rows:
+        cells = (
+            (state.step, of_step, "value"),
+            (state.evaluation, of_train, "train"),
+            (state.evaluation, of_val, "val"),
+        )
+        line: Line = [(label.ljust(LABEL), "label")]
+        for event, field, role in cells:
+            text = show(getattr(event, field, None)) if field else ""
+            line.append((text.rjust(COLUMN), role))
+        lines.append(line)
+    lines[0] += _change(state)
+    return lines
 
 
 def _change(state: RunState) -> Line:
@@ -74,6 +74,20 @@ def _machine(state: RunState) -> list[Line]:
          ("   grad norm ", "label"), (numbers.loss(step.grad_norm if step else None).rjust(7), "value"), *clipped],
         [("tokens / s".ljust(LABEL), "label"), (numbers.short(state.tokens_per_second).rjust(COLUMN), "value"),
          ("   memory    ", "label"), (numbers.size(step.peak_memory_bytes if step else None).rjust(7), "value")],
+    ]  # fmt: skip
+
+
+def _size(state: RunState) -> list[Line]:
+    """What is trained, and on what: it never changes, so it comes last."""
+    started, step = state.started, state.step
+    if started is None:
+        return []
+    seen = numbers.short(step.tokens_seen if step else None)
+    return [
+        [("parameters".ljust(LABEL), "label"), (numbers.short(started.parameter_count).rjust(COLUMN), "value"),
+         ("   vocabulary", "label"), (numbers.whole(started.vocab_size).rjust(7), "value")],
+        [("tokens seen".ljust(LABEL), "label"), (seen.rjust(COLUMN), "value"),
+         (f"   on {started.device}, {started.precision}, {started.threads} threads", "label")],
     ]  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from tui_trainer.tui.widgets.run_pane import RunPane
 GUTTER = 6
 FIRST_AXIS_STEPS = 50
 TICK_STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+GRAINS_PER_TICK = 4
 BEST_SIGN = "◆"
 
 
@@ -54,11 +55,12 @@ def axis_end(step: int, max_steps: int | None) -> int:
 
 
 def value_range(low: float, high: float, rows: int) -> tuple[float, float, float]:
-    """The lowest and highest value of the axis and the distance of its ticks, all round numbers."""
+    """The lowest and highest value of the axis, and the distance of its ticks, a round number."""
     span = max(high - low, 0.02)
     wanted = span / max(1, rows / 3)
     tick = next((step for step in TICK_STEPS if step >= wanted), wanted)
-    return math.floor(low / tick) * tick, math.ceil(high / tick + 1e-9) * tick, tick
+    grain = tick / GRAINS_PER_TICK  # coarse enough for the axis to hold still, fine enough to use the height
+    return math.floor(low / grain) * grain, math.ceil(high / grain + 1e-9) * grain, tick
 
 
 def _val_columns(evaluations: list[EvaluationCompleted], count: int, last_step: int) -> list[braille.Column | None]:
@@ -82,8 +84,8 @@ def _marks(state: RunState, count: int, last_step: int) -> list[braille.Mark]:
 def _value_labels(low: float, high: float, tick: float, rows: int) -> dict[int, str]:
     digits = max(0, -math.floor(math.log10(tick) + 1e-9)) if tick < 1 else 0
     labels: dict[int, str] = {}
-    for index in range(round((high - low) / tick) + 1):
-        value = low + index * tick
+    for index in range(math.ceil(low / tick - 1e-9), math.floor(high / tick + 1e-9) + 1):
+        value = index * tick
         row = min(rows - 1, round((high - value) / (high - low) * (rows - 1)))
         labels[row] = f"{value:.{max(1, digits)}f}"
     return labels

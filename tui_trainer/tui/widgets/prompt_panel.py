@@ -80,6 +80,7 @@ class PromptPanel(Vertical):
         self._open_writer: Callable[[], Writer] | None = None
         self._is_paced: Callable[[], bool] = lambda: False
         self._has_checkpoint = False
+        self._subtitle = ""
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="prompt-row"):
@@ -108,7 +109,7 @@ class PromptPanel(Vertical):
         state = follower.state
         self._has_checkpoint = state.best_checkpoint_step is not None
         if not self._has_checkpoint:
-            self.border_subtitle = "no checkpoint yet: nothing can speak"
+            self._say("no checkpoint yet: nothing can speak")
         elif self._generation is None or not self._generation.is_running:
             best = state.best
             val = best.val_loss if best and best.step == state.best_checkpoint_step else None
@@ -175,12 +176,17 @@ class PromptPanel(Vertical):
         self._answer.redraw()
 
     def _show_speaker(self, speaker: Speaker, replaced: int) -> None:
-        self._say_speaker(speaker.step, speaker.val_loss)
-        if replaced:
-            self.border_subtitle = f"{self.border_subtitle} · {replaced} unknown characters replaced"
+        self._say_speaker(
+            speaker.step, speaker.val_loss, f" · {replaced} unknown characters replaced" if replaced else ""
+        )
 
-    def _say_speaker(self, step: int, val_loss: float | None) -> None:
-        self.border_subtitle = f"speaks from step {step:,}, val {numbers.loss(val_loss)} (best)"
+    def _say_speaker(self, step: int, val_loss: float | None, addition: str = "") -> None:
+        self._say(f"speaks from step {step:,}, val {numbers.loss(val_loss)} (best){addition}")
+
+    def _say(self, subtitle: str) -> None:
+        """A border is repainted whenever its title is set, so it is set only when it changes."""
+        if self._subtitle != subtitle:
+            self.border_subtitle = self._subtitle = subtitle
 
     def _hint(self, text: str) -> None:
         self._answer.hint = "\n".join(safe_line(line) for line in text.splitlines())

@@ -11,6 +11,8 @@ from tui_trainer.monitor.safe_text import safe_line
 from tui_trainer.tui.lines import Line, spread
 from tui_trainer.tui.widgets.run_pane import RunPane
 
+WIDE = 100
+
 
 class RunHeader(RunPane):
     """Where this is, and the state of the run."""
@@ -27,8 +29,8 @@ class RunHeader(RunPane):
 
     def draw_lines(self, width: int, height: int) -> list[Line]:
         left: Line = [(" tui-trainer", "accent"), (" ▸ ", "quiet"), (safe_line(self.preset), "value")]
-        if self.follower:
-            left += [(" ▸ ", "quiet"), (_short_id(self.follower.run.run_id, self.preset), "label")]
+        if self.follower and width >= WIDE:
+            left += [(" ▸ ", "quiet"), (_short_id(self.follower.run.run_id), "label")]
         return [spread(left, self._right(width), width)]
 
     def _right(self, width: int) -> Line:
@@ -67,7 +69,7 @@ def _phase_of(header: RunHeader) -> str:
     return text
 
 
-def _short_id(run_id: str, preset: str) -> str:
+def _short_id(run_id: str) -> str:
     """20261123-164012-quick-test as 1123-1640: enough to tell today's runs apart."""
     date, _, rest = run_id.partition("-")
     time_of_day = rest.partition("-")[0]

@@ -1,4 +1,4 @@
-"""Loss and perplexity at a glance: one row each, newest at the right."""
+"""Loss and perplexity at a glance: one or two rows each, newest at the right."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tui_trainer.monitor.history import Series
 from tui_trainer.tui.lines import Line
 from tui_trainer.tui.widgets.run_pane import RunPane
 
-BARS = "▁▂▃▄▅▆▇█"
+EIGHTHS = " ▁▂▃▄▅▆▇█"
 LABEL, FIGURE = 11, 8
 
 
@@ -22,26 +22,28 @@ class Sparklines(RunPane):
         state = self.follower.state
         step = state.step
         room = max(1, width - LABEL - FIGURE)
-        rows = [
+        entries = [
             ("loss", state.train_loss, numbers.loss(step.train_loss if step else None)),
             ("perplexity", state.train_perplexity, numbers.perplexity(step.train_perplexity if step else None)),
         ]
-        return [
-            [(label.ljust(LABEL), "label"), (sparkline(series, room, state.current_step), "train"),
-             (figure.rjust(FIGURE), "value")]
-            for label, series, figure in rows
-        ]  # fmt: skip
+        lines: list[Line] = []
+        for label, series, figure in entries:
+            bars = sparkline(series, room, state.current_step, rows=2 if height >= 4 else 1)
+            lines += [[(" " * LABEL, ""), (row, "train")] for row in bars[:-1]]
+            lines.append([(label.ljust(LABEL), "label"), (bars[-1], "train"), (figure.rjust(FIGURE), "value")])
+        return lines
 
 
-def sparkline(series: Series, width: int, last_step: int) -> str:
-    """The mean height of each column between the lowest and the highest, on a logarithmic scale."""
+def sparkline(series: Series, width: int, last_step: int, rows: int = 1) -> list[str]:
+    """Bars of the middle of each column between the lowest and the highest, on a logarithmic scale, top row first."""
     columns = series.columns(width, 0, max(width - 1, last_step))
     middles = [math.log(max(1e-9, (column[0] + column[1]) / 2)) if column else None for column in columns]
     known = [middle for middle in middles if middle is not None]
     if not known:
-        return " " * width
-    low, span = min(known), max(max(known) - min(known), 1e-9)
-    return "".join(
-        " " if middle is None else BARS[min(len(BARS) - 1, int((middle - low) / span * len(BARS)))]
-        for middle in middles
-    )
+        return [" " * width] * rows
+    low, span, top = min(known), max(max(known) - min(known), 1e-9), len(EIGHTHS) - 1
+    heights = [None if middle is None else 1 + round((middle - low) / span * (top * rows - 1)) for middle in middles]
+    return [
+        "".join(" " if height is None else EIGHTHS[min(top, max(0, height - top * below))] for height in heights)
+        for below in reversed(range(rows))
+    ]

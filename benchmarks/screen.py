@@ -1,0 +1,111 @@
+"""What the screen costs: tokens/s with it over headless, and bytes/s to the terminal.
+
+    python benchmarks/screen.py [--rounds 3] [--steps 1500] [--size 120x40]
+
+Runs `quick-test` by turns without and with the screen in a real pseudo-terminal, and prints the ratio of each pair.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import os
+import pty
+import select
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+from pathlib import Path
+
+WARM_UP_STEPS = 200
+
+
+def command(run_dir: Path, steps: int) -> list[str]:
+    settings = [f"training.max_steps={steps}", "training.eval_interval=1000000", "training.epochs=1000"]
+    return [
+        sys.executable, "-m", "tui_trainer", "train", "quick-test", "--run-dir", str(run_dir),
+        *(part for setting in settings for part in ("--set", setting)),
+    ]  # fmt: skip
+
+
+def steps_of(run_dir: Path) -> list[dict[str, float]]:
+    lines = (run_dir / "events.jsonl").read_text().splitlines()
+    return [event for event in map(json.loads, lines) if event["event"] == "StepCompleted"]
+
+
+def speed_of(run_dir: Path) -> float:
+    """Tokens a second between the warm-up and the last step, evaluations at epoch ends included."""
+    steps = steps_of(run_dir)
+    first, last = steps[WARM_UP_STEPS], steps[-1]
+    return (last["tokens_seen"] - first["tokens_seen"]) / (last["elapsed_seconds"] - first["elapsed_seconds"])
+
+
+def run_headless(steps: int) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        run_dir = Path(folder) / "run"
+        subprocess.run([*command(run_dir, steps), "--headless"], check=True, stdout=subprocess.DEVNULL)
+        return speed_of(run_dir)
+
+
+def run_on_screen(steps: int, columns: int, rows: int) -> tuple[float, float, float]:
+    """Tokens/s, and median and highest bytes/s over the seconds of steady training."""
+    with tempfile.TemporaryDirectory() as folder:
+        run_dir = Path(folder) / "run"
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.environ["TERM"] = "xterm-256color"
+            os.execv(sys.executable, command(run_dir, steps))
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        per_second: dict[int, int] = {}
+        while (
+            not (run_dir / "events.jsonl").exists()
+            or "RunFinished" not in (run_dir / "events.jsonl").read_text()[-400:]
+        ):
+            ready, _, _ = select.select([terminal], [], [], 0.5)
+            if ready:
+                second = int(time.monotonic())
+                per_second[second] = per_second.get(second, 0) + len(os.read(terminal, 1 << 16))
+        time.sleep(1.5)
+        os.write(terminal, b"q")
+        drain(terminal)
+        os.waitpid(pid, 0)
+        steady = list(per_second.values())[8:-2]
+        return speed_of(run_dir), statistics.median(steady), max(steady)
+
+
+def drain(terminal: int) -> None:
+    while True:
+        try:
+            if not os.read(terminal, 1 << 16):
+                return
+        except OSError:
+            return
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--size", default="120x40")
+    arguments = parser.parse_args()
+    columns, rows = map(int, arguments.size.split("x"))
+    ratios = []
+    for number in range(arguments.rounds):
+        headless = run_headless(arguments.steps)
+        screen, steady, peak = run_on_screen(arguments.steps, columns, rows)
+        ratios.append(screen / headless)
+        print(
+            f"round {number + 1}: headless {headless:,.0f} tok/s, screen {screen:,.0f} tok/s, ratio {ratios[-1]:.3f}; "
+            f"terminal {steady:,.0f} B/s (median), {peak:,.0f} B/s (peak)",
+            flush=True,
+        )
+    print(f"median ratio {statistics.median(ratios):.3f} (goal: at least 0.95)")
+
+
+if __name__ == "__main__":
+    main()
