@@ -1,6 +1,6 @@
 """What the screen costs: tokens/s with it over headless, and bytes/s to the terminal.
 
-    python benchmarks/screen.py [--rounds 3] [--steps 1500] [--size 120x40]
+    python benchmarks/screen.py [--rounds 6] [--steps 800] [--size 120x40]
 
 Runs `quick-test` by turns without and with the screen in a real pseudo-terminal, and prints the ratio of each pair.
 """
@@ -36,6 +36,13 @@ def command(run_dir: Path, steps: int) -> list[str]:
 def steps_of(run_dir: Path) -> list[dict[str, float]]:
     lines = (run_dir / "events.jsonl").read_text().splitlines()
     return [event for event in map(json.loads, lines) if event["event"] == "StepCompleted"]
+
+
+def state_of(run_dir: Path) -> str:
+    try:
+        return str(json.loads((run_dir / "status.json").read_text())["state"])
+    except FileNotFoundError:
+        return "starting"
 
 
 def speed_of(run_dir: Path) -> float:
@@ -89,15 +96,19 @@ def drain(terminal: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--size", default="120x40")
     arguments = parser.parse_args()
     columns, rows = map(int, arguments.size.split("x"))
     ratios = []
     for number in range(arguments.rounds):
-        headless = run_headless(arguments.steps)
-        screen, steady, peak = run_on_screen(arguments.steps, columns, rows)
+        if number % 2:  # the order changes, so that a machine that slows down favours neither
+            screen, steady, peak = run_on_screen(arguments.steps, columns, rows)
+            headless = run_headless(arguments.steps)
+        else:
+            headless = run_headless(arguments.steps)
+            screen, steady, peak = run_on_screen(arguments.steps, columns, rows)
         ratios.append(screen / headless)
         print(
             f"round {number + 1}: headless {headless:,.0f} tok/s, screen {screen:,.0f} tok/s, ratio {ratios[-1]:.3f}; "

@@ -98,9 +98,9 @@ def _short(state: RunState) -> list[Line]:
         [
             (" train ", "label"), (numbers.loss(step.train_loss if step else None).rjust(6), "train"),
             ("  val ", "label"), (numbers.loss(val).rjust(6), "val"),
-            ("  ppl ", "label"), (numbers.perplexity(evaluation.val_perplexity if evaluation else None).rjust(6), "val"),
-            ("  acc ", "label"), (numbers.percent(evaluation.val_accuracy if evaluation else None).rjust(6), "val"),
-            ("  bits/byte ", "label"), (numbers.loss(evaluation.val_bpb if evaluation else None).rjust(5), "val"),
+            ("  ppl ", "label"), (numbers.perplexity(getattr(evaluation, "val_perplexity", None)).rjust(6), "val"),
+            ("  acc ", "label"), (numbers.percent(getattr(evaluation, "val_accuracy", None)).rjust(6), "val"),
+            ("  bits/byte ", "label"), (numbers.loss(getattr(evaluation, "val_bpb", None)).rjust(5), "val"),
         ],
         [
             (" lr ", "label"), (numbers.rate(step.learning_rate if step else None).rjust(9), "value"),

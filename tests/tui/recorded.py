@@ -1,0 +1,67 @@
+"""Trainings and writers that play what was recorded: the screen is given them instead of the real ones."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from textual.pilot import Pilot
+
+from tui_trainer.inference.settings import SamplingSettings
+from tui_trainer.runs.directory import RunDirectory
+
+
+@dataclass
+class RecordedTraining:
+    """A training whose events were recorded."""
+
+    run_dir: RunDirectory | None
+    is_running: bool = True
+    failure: str | None = None
+    stops: int = 0
+
+    def is_alive(self) -> bool:
+        return self.is_running
+
+    def stop(self) -> None:
+        self.stops += 1
+
+
+@dataclass(frozen=True)
+class RecordedSpeaker:
+    step: int
+    val_loss: float | None
+    warning: str | None = None
+
+
+class RecordedWriter:
+    """Writes what it was given; pieces as a tokenizer would cut them."""
+
+    def __init__(self, pieces: list[str], is_slow: bool = False) -> None:
+        self.pieces, self.is_slow = pieces, is_slow
+        self.asked: list[tuple[str, object]] = []
+        self.was_cancelled = False
+
+    def refresh(self) -> RecordedSpeaker:
+        return RecordedSpeaker(1200, 4.255)
+
+    def replaced_characters(self, prompt: str) -> int:
+        return 0
+
+    def stream(self, prompt, settings, is_cancelled: Callable[[], bool], tokens_per_second) -> Iterator[str]:
+        self.asked.append((prompt, settings))
+        for piece in self.pieces:
+            if is_cancelled():
+                self.was_cancelled = True
+                return
+            yield piece
+            while self.is_slow and not is_cancelled():
+                time.sleep(0.005)
+
+
+async def catch_up(pilot: Pilot[None]) -> None:
+    """Has the monitor read everything and draw it, curves included."""
+    for _ in range(4):
+        pilot.app.screen.look()
+    await pilot.pause()

@@ -1,0 +1,276 @@
+"""The monitor from recorded runs: what it shows at each size, and which keys work when."""
+
+from __future__ import annotations
+
+import pytest
+from recorded import RecordedTraining, RecordedWriter, catch_up
+from textual.widgets import Input
+
+from tui_trainer.tui import theme
+from tui_trainer.tui.app import TrainerApp
+from tui_trainer.tui.screens.explain import ExplainScreen
+from tui_trainer.tui.screens.monitor import MonitorScreen
+from tui_trainer.tui.screens.stop_question import StopQuestion
+from tui_trainer.tui.services import Services
+from tui_trainer.tui.widgets.prompt_panel import Answer, PromptPanel
+
+SIZES = [(40, 12), (80, 24), (120, 40), (200, 50)]
+
+
+def app_on(services: Services, training: RecordedTraining, preset: str = "quick-test") -> TrainerApp:
+    return TrainerApp(services, training=(training, preset))
+
+
+def text_of(app: TrainerApp) -> str:
+    return "\n".join("".join(segment.text for segment in strip) for strip in app.screen._compositor.render_strips())
+
+
+def footer_keys(app: TrainerApp) -> set[str]:
+    return {
+        active.binding.description
+        for active in app.screen.active_bindings.values()
+        if active.binding.show and active.enabled
+    }
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+async def test_picture_of_a_running_training(services, record_of, picture, size):
+    app = app_on(services, RecordedTraining(record_of("quick-test", 0.55)))
+    async with app.run_test(size=size) as pilot:
+        await catch_up(pilot)
+        assert app.export_screenshot(title="") == picture
+
+
+@pytest.mark.parametrize("name", [theme.DARK.name, theme.LIGHT.name])
+async def test_picture_of_an_overfitting_run(services, record_of, picture, name):
+    app = app_on(services, RecordedTraining(record_of("overfitting", 0.5)), "my-text")
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.theme = name
+        await catch_up(pilot)
+        assert app.export_screenshot(title="") == picture
+
+
+async def test_every_figure_is_on_the_screen(services, record_of):
+    app = app_on(services, RecordedTraining(record_of("quick-test", 0.55)))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await catch_up(pilot)
+        shown = text_of(app)
+    for figure in ("1,210 / 2,244", "epoch 2 / 2", "54 %", "25 s gone", "22 s left", "3.820", "3.824", "4.255", "70.45",
+                   "17.5 %", "2.031", "5.3e-4", "2.786", "13.9 k", "469 MB", "536 k", "still improving"):  # fmt: skip
+        assert figure in shown, figure
+
+
+async def test_the_verdict_warns_with_evidence_and_remedy(services, record_of):
+    app = app_on(services, RecordedTraining(record_of("overfitting", 0.5)))
+    async with app.run_test(size=(200, 50)) as pilot:
+        await catch_up(pilot)
+        shown = " ".join(text_of(app).split())
+    assert "above its best 4.366 (step 216)" in shown
+    assert "Dropout 증가" in shown
+
+
+async def test_a_screen_that_is_too_small_says_so(services, record_of):
+    app = app_on(services, RecordedTraining(record_of("quick-test", 0.5)))
+    async with app.run_test(size=(30, 8)) as pilot:
+        await catch_up(pilot)
+        assert "make me a little larger" in text_of(app)
+
+
+async def test_q_asks_and_a_second_q_stops(services, record_of):
+    training = RecordedTraining(record_of("quick-test", 0.5))
+    app = app_on(services, training)
+    async with app.run_test() as pilot:
+        await catch_up(pilot)
+        await pilot.press("q")
+        assert isinstance(app.screen, StopQuestion)
+        assert training.stops == 0
+        await pilot.press("q")
+        await pilot.pause()
+        assert training.stops == 1
+        assert app.is_running, "the screen stays until the save is done"
+        training.is_running = False
+        app.monitors[0].look()
+        await pilot.pause()
+    assert not app.is_running
+
+
+@pytest.mark.parametrize("key", ["q", "ctrl+q", "ctrl+c"])
+async def test_every_way_out_is_the_same_question_and_escape_goes_on(services, record_of, key):
+    training = RecordedTraining(record_of("quick-test", 0.5))
+    app = app_on(services, training)
+    async with app.run_test() as pilot:
+        await catch_up(pilot)
+        await pilot.press(key)
+        assert isinstance(app.screen, StopQuestion)
+        await pilot.press("escape")
+        assert isinstance(app.screen, MonitorScreen)
+        assert training.stops == 0
+
+
+async def test_the_palettes_quit_is_the_same_question(services, record_of):
+    app = app_on(services, RecordedTraining(record_of("quick-test", 0.5)))
+    async with app.run_test() as pilot:
+        await catch_up(pilot)
+        command = next(command for command in app.get_system_commands(app.screen) if command.title == "Quit")
+        await command.callback()
+        await pilot.pause()
+        assert isinstance(app.screen, StopQuestion)
+
+
+async def test_after_the_end_q_leaves_at_once(services, record_of):
+    app = app_on(services, RecordedTraining(record_of("quick-test", state="finished"), is_running=False))
+    async with app.run_test() as pilot:
+        await catch_up(pilot)
+        await pilot.press("q")
+        await pilot.pause()
+    assert not app.is_running
+    assert app.return_code == 0
+
+
+async def test_the_footer_shows_only_keys_that_work_now(services, record_of):
+    app = app_on(services, RecordedTraining(record_of("quick-test", 0.5)))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await catch_up(pilot)
+        assert footer_keys(app) >= {"prompt", "explain", "quit"}
+        assert "presets" not in footer_keys(app), "there is no picker to go back to"
+        await pilot.press("p")
+        await pilot.pause()
+        assert footer_keys(app) >= {"generate", "settings", "leave the prompt"}
+        assert not footer_keys(app) & {"prompt", "explain", "quit"}, "letters are text while a person types"
+
+
+async def test_letters_in_the_prompt_are_text(services, record_of):
+    app = app_on(services, RecordedTraining(record_of("quick-test", 0.5)))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await catch_up(pilot)
+        await pilot.press("p", *"qp?")
+        assert app.screen.query_one("#prompt", Input).value.endswith("qp?")
+        assert isinstance(app.screen, MonitorScreen)
+
+
+async def test_the_help_explains_in_the_guides_words(services, record_of):
+    app = app_on(services, RecordedTraining(record_of("quick-test", 0.5)))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await catch_up(pilot)
+        await pilot.press("question_mark")
+        await pilot.pause()
+        assert isinstance(app.screen, ExplainScreen)
+        shown = text_of(app)
+        assert "혼란도" in shown and "검증 손실" in shown
+        await pilot.press("escape")
+        assert isinstance(app.screen, MonitorScreen)
+
+
+async def test_a_failure_is_shown_and_the_exit_stays_open(services, record_of):
+    training = RecordedTraining(record_of("quick-test", 0.5))
+    app = app_on(services, training)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await catch_up(pilot)
+        training.is_running, training.failure = False, "disk full: [red]no[/red] space\nfree some"
+        app.screen.look()
+        await pilot.pause()
+        shown = text_of(app)
+        assert "failed" in shown
+        assert "[red]no[/red]" in shown, "text of others is never markup"
+
+
+class TestPrompt:
+    async def ask(self, pilot, text: str) -> Answer:
+        await catch_up(pilot)
+        await pilot.press("p")
+        pilot.app.screen.query_one("#prompt", Input).value = text
+        await pilot.press("enter")
+        await pilot.pause(0.3)
+        return pilot.app.screen.query_one(Answer)
+
+    async def test_the_best_checkpoint_answers_and_says_who_it_is(self, record_of):
+        writer = RecordedWriter(["안", "녕 ", "🙂", " names"])
+        app = app_on(Services(None, lambda run: writer), RecordedTraining(record_of("quick-test", 0.55)))
+        async with app.run_test(size=(120, 40)) as pilot:
+            answer = await self.ask(pilot, "The object ")
+            assert answer.text == "안녕 🙂 names"
+            assert "speaks from step 1,200, val 4.255 (best)" in text_of(app)
+            prompt, settings = writer.asked[0]
+            assert prompt == "The object "
+            assert (settings.temperature, settings.top_k, settings.top_p, settings.seed) == (0.8, 40, 0.95, None)
+
+    async def test_settings_reach_the_writer(self, record_of):
+        writer = RecordedWriter(["x"])
+        app = app_on(Services(None, lambda run: writer), RecordedTraining(record_of("quick-test", 0.55)))
+        async with app.run_test(size=(120, 40)) as pilot:
+            await catch_up(pilot)
+            await pilot.press("p", "tab")
+            for value in ("0", "5", "0.5", "7", "42"):
+                app.screen.focused.value = value
+                await pilot.press("tab")
+            await self.ask(pilot, "a")
+            settings = writer.asked[0][1]
+            assert (settings.temperature, settings.top_k, settings.top_p) == (0.0, 5, 0.5)
+            assert (settings.max_new_tokens, settings.seed) == (7, 42)
+
+    @pytest.mark.parametrize(
+        ("field", "value", "message"),
+        [
+            ("temperature", "-1", "temperature = -1"),
+            ("temperature", "nan", "temperature = nan"),
+            ("top_p", "0", "top-p = 0"),
+            ("top_p", "1.5", "top-p = 1.5"),
+            ("top_k", "-3", "top-k = -3"),
+            ("top_k", "2.5", "a whole number"),
+            ("max_new_tokens", "", "a whole number"),
+            ("seed", "x[b]", "seed = x[b]"),
+        ],
+    )
+    async def test_a_wrong_setting_is_named_and_nothing_starts(self, record_of, field, value, message):
+        writer = RecordedWriter(["x"])
+        app = app_on(Services(None, lambda run: writer), RecordedTraining(record_of("quick-test", 0.55)))
+        async with app.run_test(size=(120, 40)) as pilot:
+            await catch_up(pilot)
+            app.screen.query_one(f"#setting-{field}", Input).value = value
+            await self.ask(pilot, "a")
+            assert message in text_of(app)
+            assert writer.asked == []
+
+    async def test_one_escape_cancels_and_leaves(self, record_of):
+        writer = RecordedWriter(["never "] * 1000, is_slow=True)
+        app = app_on(Services(None, lambda run: writer), RecordedTraining(record_of("quick-test", 0.55)))
+        async with app.run_test(size=(120, 40)) as pilot:
+            await self.ask(pilot, "a")
+            await pilot.press("escape")
+            await pilot.pause(0.3)
+            assert writer.was_cancelled
+            assert app.screen.focused is None
+
+    async def test_before_there_is_a_checkpoint_it_says_so(self, services, record_of):
+        app = app_on(services, RecordedTraining(record_of("quick-test", 0.012)))
+        async with app.run_test(size=(120, 40)) as pilot:
+            answer = await self.ask(pilot, "a")
+            assert "no checkpoint yet" in text_of(app)
+            assert answer.text == ""
+
+    async def test_what_the_model_writes_is_shown_and_not_obeyed(self, record_of):
+        writer = RecordedWriter(["\x1b]52;c;aGk=\x07[@click=app.quit]a[/] \x9b2J ‮b"])
+        app = app_on(Services(None, lambda run: writer), RecordedTraining(record_of("quick-test", 0.55)))
+        async with app.run_test(size=(120, 40)) as pilot:
+            await self.ask(pilot, "[bold]x\x1b[2J")
+            shown = text_of(app)
+            assert not {"\x1b", "\x07", "\x9b", "‮"} & set(shown)
+            assert "[@click=app.quit]a[/]" in shown
+
+    async def test_it_goes_on_answering_after_the_end(self, record_of):
+        writer = RecordedWriter(["still here"])
+        training = RecordedTraining(record_of("quick-test", state="finished"), is_running=False)
+        app = app_on(Services(None, lambda run: writer), training)
+        async with app.run_test(size=(120, 40)) as pilot:
+            answer = await self.ask(pilot, "a")
+            assert answer.text == "still here"
+
+    async def test_a_writer_that_fails_does_not_end_the_screen(self, record_of):
+        def broken(run):
+            raise RuntimeError("no weights [here]")
+
+        app = app_on(Services(None, broken), RecordedTraining(record_of("quick-test", 0.55)))
+        async with app.run_test(size=(120, 40)) as pilot:
+            await self.ask(pilot, "a")
+            assert "no weights [here]" in text_of(app)
+            assert app.screen.query_one(PromptPanel)

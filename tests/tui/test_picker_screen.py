@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import pytest
+from recorded import RecordedTraining
+
+from tui_trainer.presets import ORDER, list_presets
+from tui_trainer.tui.app import TrainerApp
+from tui_trainer.tui.screens.monitor import MonitorScreen
+from tui_trainer.tui.screens.picker import PresetList
+from tui_trainer.tui.services import Services
+from tui_trainer.tui.widgets.preset_details import PresetDetails
+
+
+def picker(launch=None) -> TrainerApp:
+    return TrainerApp(Services(launch, None), presets=list_presets())
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=lambda size: f"{size[0]}x{size[1]}")
+async def test_picture_of_the_picker(picture, size):
+    app = picker()
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause()
+        assert app.export_screenshot(title="") == picture
+
+
+async def test_quick_test_is_first_and_highlighted_and_enter_starts_it():
+    launched = []
+
+    def launch(config, preset):
+        launched.append((config, preset))
+        return RecordedTraining(None)
+
+    app = picker(launch)
+    async with app.run_test() as pilot:
+        await pilot.pause()
+        assert app.screen.query_one(PresetList).highlighted == 0
+        await pilot.press("enter")
+        await pilot.pause()
+        assert [preset for _, preset in launched] == ["quick-test"]
+        assert isinstance(app.screen, MonitorScreen)
+
+
+async def test_each_preset_shows_what_it_is_for_and_what_it_costs():
+    app = picker()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        for index, name in enumerate(ORDER):
+            details = app.screen.query_one(PresetDetails)
+            text = "\n".join("".join(part for part, _ in line) for line in details.draw_lines(90, 36))
+            assert details.border_title == name
+            assert list_presets()[index].purpose[:40] in text
+            for label in ("parameters", "data", "tokens", "steps", "context", "memory", "time"):
+                assert label in text
+            await pilot.press("down")
+            await pilot.pause()
+
+
+async def test_a_preset_whose_text_is_missing_names_it_and_does_not_start(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    app = picker(lambda config, preset: pytest.fail("started without its text"))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("down")
+        await pilot.pause()
+        details = app.screen.query_one(PresetDetails)
+        text = " ".join("".join(part for part, _ in line) for line in details.draw_lines(100, 36))
+        assert "the-verdict.txt" in text and "--data" in text
+        await pilot.press("enter")
+        await pilot.pause()
+
+
+async def test_after_a_run_from_the_picker_b_goes_back():
+    training = RecordedTraining(None)
+    app = picker(lambda config, preset: training)
+    async with app.run_test() as pilot:
+        await pilot.press("enter")
+        await pilot.pause()
+        training.is_running, training.failure = False, "no luck"
+        app.screen.look()
+        await pilot.press("b")
+        await pilot.pause()
+        assert not isinstance(app.screen, MonitorScreen)
