@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,14 @@ class Preset:
     def expected_vocab_size(self) -> int:
         """Tokens in the vocabulary, before the text is read."""
         return VOCABULARIES.get(self.config.data.tokenizer, self.config.data.vocab_size)
+
+    def changed(self, overrides: Sequence[str], data: Sequence[str]) -> Preset:
+        """The preset with `section.key=value` overrides, and on other text unless `data` is empty.
+
+        Raises:
+            UserError: naming the override that is wrong.
+        """
+        return replace(self, config=with_data(apply_overrides(self.config, overrides), data))
 
 
 def presets_folder() -> Path:

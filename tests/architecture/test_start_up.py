@@ -29,7 +29,9 @@ def test_importing_does_not_import_torch(code):
     assert "torch" not in modules_after(code)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["presets"], ["presets", "show", "small"], ["runs"], []])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["presets"], ["presets", "show", "small"], ["runs"], []]
+)
 def test_small_commands_do_not_import_torch(arguments):
     code = (
         "import sys, io, contextlib\n"

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from textual.pilot import Pilot
 
-from tui_trainer.inference.settings import SamplingSettings
 from tui_trainer.runs.directory import RunDirectory
 
 

@@ -39,28 +39,33 @@ def main() -> None:
         sys.exit(2)
 
 
+Texts = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--data", metavar="PATH", help="A file, folder or glob of UTF-8 text; may be given again."),
+]
+
+
 @app.callback(invoke_without_command=True)
 def start(
     context: typer.Context,
+    data: Texts = None,
+    overrides: Overrides = None,
     version: Annotated[bool, typer.Option("--version", help="Show the version and leave.")] = False,
 ) -> None:
-    """Choose a preset, press Enter, and watch."""
+    """Choose a preset, press Enter, and watch. --data and --set, given before any command, hold for the chosen preset."""
     if version:
         typer.echo(f"tui-trainer {__version__}")
         raise typer.Exit
     if context.invoked_subcommand is None:
         from tui_trainer.cli import watching
 
-        raise typer.Exit(watching.open_picker())
+        raise typer.Exit(watching.open_picker(overrides or [], data or []))
 
 
 @app.command()
 def train(
     preset: Annotated[str, typer.Argument(metavar="PRESET|FILE.toml", help="A preset's name or a preset file.")],
-    data: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option("--data", metavar="PATH", help="A file, folder or glob of UTF-8 text; may be given again."),
-    ] = None,
+    data: Texts = None,
     overrides: Overrides = None,
     run_dir: Annotated[
         Optional[Path],  # noqa: UP045
@@ -72,12 +77,11 @@ def train(
 ) -> None:
     """Train a GPT from a preset."""
     from tui_trainer.cli import watching
-    from tui_trainer.presets import apply_overrides, load_preset, with_data
+    from tui_trainer.presets import load_preset
     from tui_trainer.training.launch import NewRun
 
-    chosen = load_preset(preset)
-    config = with_data(apply_overrides(chosen.config, overrides or []), data or [])
-    raise typer.Exit(watching.watch(NewRun(config, chosen.name, run_dir, device), headless, json))
+    chosen = load_preset(preset).changed(overrides or [], data or [])
+    raise typer.Exit(watching.watch(NewRun(chosen.config, chosen.name, run_dir, device), headless, json))
 
 
 @app.command()
@@ -118,8 +122,9 @@ def presets(context: typer.Context) -> None:
     """List the presets, or show one as the file it is."""
     if context.invoked_subcommand is None:
         from tui_trainer.cli import watching
+        from tui_trainer.presets import list_presets
 
-        typer.echo(watching.describe_presets())
+        typer.echo(watching.describe_presets(list_presets()))
 
 
 @presets_app.command("show")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Sequence
 
 from tui_trainer.cli.console_log import ConsoleLog
 from tui_trainer.cli.signals import SignalWatcher
 from tui_trainer.cli.summary import summary_lines
 from tui_trainer.cli.watching import finish
 from tui_trainer.config import RunConfig
-from tui_trainer.presets import list_presets
+from tui_trainer.presets import Preset
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.training.launch import NewRun, ResumedRun, TrainingHandle, launch
 from tui_trainer.tui.app import TrainerApp
@@ -43,11 +44,11 @@ class _Program:
             self.training.join()
 
 
-def show_screen(request: NewRun | ResumedRun | None) -> int:
-    """Runs the app on a training, or on the picker when there is no request. Returns the exit code."""
+def show_screen(what: NewRun | ResumedRun | Sequence[Preset]) -> int:
+    """Runs the app on a training, or on the picker with these presets. Returns the exit code."""
     with ConsoleLog() as console_log:
         program = _Program(console_log)
-        app = _make_app(program, request, console_log.screen)
+        app = _make_app(program, what, console_log.screen)
         with SignalWatcher(program.stop, program.wait, lambda number: _leave(app, number)) as signals:
             app.run()
             program.stop()
@@ -55,12 +56,12 @@ def show_screen(request: NewRun | ResumedRun | None) -> int:
     return _say_goodbye(app, program, signals.received)
 
 
-def _make_app(program: _Program, request: NewRun | ResumedRun | None, screen: int) -> TrainerApp:
+def _make_app(program: _Program, what: NewRun | ResumedRun | Sequence[Preset], screen: int) -> TrainerApp:
     services = Services(program.launch_preset, _open_writer)
-    if request is None:
-        return TrainerApp(services, presets=list_presets(), driver_class=driver_on(screen))
-    preset = request.preset if isinstance(request, NewRun) else request.run.preset
-    return TrainerApp(services, training=(program.launch(request), preset), driver_class=driver_on(screen))
+    if not isinstance(what, NewRun | ResumedRun):
+        return TrainerApp(services, presets=what, driver_class=driver_on(screen))
+    preset = what.preset if isinstance(what, NewRun) else what.run.preset
+    return TrainerApp(services, training=(program.launch(what), preset), driver_class=driver_on(screen))
 
 
 def _open_writer(run: RunDirectory) -> Writer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tui_trainer.cli.signals import SignalWatcher
 from tui_trainer.cli.summary import summary_lines
@@ -14,7 +14,7 @@ from tui_trainer.events import Record, encode
 from tui_trainer.monitor.follower import RunFollower, ignore_record
 from tui_trainer.monitor.forecast import make_forecast, remember_past_runs
 from tui_trainer.monitor.safe_text import safe_text
-from tui_trainer.presets import list_presets
+from tui_trainer.presets import Preset, list_presets
 from tui_trainer.training.launch import NewRun, ResumedRun, TrainingHandle, launch
 
 POLL_SECONDS = 0.2
@@ -32,20 +32,26 @@ def _is_terminal(descriptor: int) -> bool:
         return False
 
 
-def describe_presets() -> str:
+def describe_presets(presets: Sequence[Preset]) -> str:
     """The presets with their forecasts, as a table."""
-    presets, past_runs = list_presets(), remember_past_runs()
+    past_runs = remember_past_runs()
     return presets_table(presets, [make_forecast(preset, past_runs) for preset in presets])
 
 
-def open_picker() -> int:
-    """Lets a person choose a preset on the screen; without a terminal the presets are printed."""
+def open_picker(overrides: Sequence[str], data: Sequence[str]) -> int:
+    """Lets a person choose a preset on the screen; without a terminal the presets are printed.
+
+    Args:
+        overrides: `section.key=value` changes to whichever preset is chosen.
+        data: text for whichever preset is chosen, instead of its own.
+    """
+    presets = [preset.changed(overrides, data) for preset in list_presets()]
     if not has_terminal():
-        sys.stdout.write(describe_presets() + "\n")
+        sys.stdout.write(describe_presets(presets) + "\n")
         return 0
     from tui_trainer.cli.screen import show_screen
 
-    return show_screen(None)
+    return show_screen(presets)
 
 
 def watch(request: NewRun | ResumedRun, headless: bool, json: bool) -> int:

@@ -24,6 +24,8 @@ from tui_trainer.tui.services import Speaker, Writer
 
 STREAM_SECONDS = 0.1
 CURSOR = "▌"
+LINE_END = "⏎"
+"""How `safe_line` shows a line end, and so how a person writes one."""
 MAX_PROMPT = 10_000
 SETTINGS = (
     ("temperature", "temperature", float),
@@ -39,6 +41,10 @@ class PromptInput(Input):
     """The line to type into; Enter asks the model."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "submit", "generate")]
+
+    def validate_value(self, value: str) -> str:
+        """Pasted control characters would reach the terminal as they are; a line end is shown as its sign."""
+        return safe_line(value)
 
 
 class Answer(Pane):
@@ -130,7 +136,7 @@ class PromptPanel(Vertical):
     def on_input_submitted(self, message: Input.Submitted) -> None:
         """Enter, in the prompt or in a setting: ask."""
         message.stop()
-        prompt = self.query_one("#prompt", Input).value
+        prompt = self.query_one("#prompt", Input).value.replace(LINE_END, "\n")
         if self._open_writer is None or not self._has_checkpoint:
             self._hint("There is no checkpoint yet; the first comes with the first evaluation.")
             return
