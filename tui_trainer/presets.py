@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Sequence
@@ -41,6 +42,8 @@ class Preset:
     """How long it takes."""
     path: Path
     config: RunConfig
+    problem: str | None = None
+    """Why it cannot start as it was asked for."""
 
     @property
     def expected_vocab_size(self) -> int:
@@ -67,6 +70,23 @@ def list_presets() -> list[Preset]:
     return [load_preset(name) for name in ORDER]
 
 
+def change_presets(presets: Sequence[Preset], overrides: Sequence[str], data: Sequence[str]) -> list[Preset]:
+    """The presets with the same changes; one that cannot take them says so in its `problem`.
+
+    Raises:
+        UserError: when no preset can take them.
+    """
+    changed = []
+    for preset in presets:
+        try:
+            changed.append(preset.changed(overrides, data))
+        except UserError as error:
+            changed.append(replace(preset, problem=str(error)))
+    if all(preset.problem for preset in changed):
+        raise UserError(changed[0].problem)
+    return changed
+
+
 def load_preset(name: str) -> Preset:
     """A shipped preset by its name, or a preset file by its path.
 
@@ -76,7 +96,7 @@ def load_preset(name: str) -> Preset:
     path = presets_folder() / f"{name}.toml"
     if name not in ORDER:
         path = Path(name)
-        if not name.endswith(".toml") and not path.exists():
+        if not name.endswith(".toml") and not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for a long name
             raise UserError(
                 f"{name}: no such preset{did_you_mean(name, list(ORDER))}\n"
                 f"presets: {', '.join(ORDER)}; or name a file that ends in .toml"
@@ -94,16 +114,17 @@ def safe_name(stem: str) -> str:
 def apply_overrides(config: RunConfig, overrides: Sequence[str]) -> RunConfig:
     """The configuration with `section.key=value` overrides; values are read as TOML, else as plain text.
 
+    They are checked together: a new `n_head` may fit only the new `n_embd` that comes after it.
+
     Raises:
-        UserError: naming the override that is wrong.
+        UserError: naming the overrides and what is wrong.
     """
-    tables: dict[str, dict[str, Any]] = config.model_dump(exclude_none=True, exclude_unset=True)
+    tables = _set_tables(config)
     for override in overrides:
         section, key, value = _parse_override(override)
-        changes = rename_aliases({section: {key: value}}, f"--set {override}")
+        changes = rename_aliases({section: {key: value}}, _shown(override))
         tables.setdefault(section, {}).update(changes[section])
-        parse_config(tables, f"--set {override}")
-    return parse_config(tables, "--set")
+    return parse_config(tables, " ".join(_shown(override) for override in overrides))
 
 
 RESUMABLE = frozenset(
@@ -134,10 +155,10 @@ def apply_resume_overrides(config: RunConfig, overrides: Sequence[str]) -> RunCo
     changed = apply_overrides(config, overrides)
     for override in overrides:
         section, key, value = _parse_override(override)
-        renamed = next(iter(rename_aliases({section: {key: value}}, override)[section]))
+        renamed = next(iter(rename_aliases({section: {key: value}}, _shown(override))[section]))
         if section != "sampling" and (section, renamed) not in {("training", name) for name in RESUMABLE}:
             raise UserError(
-                f"--set {override}: cannot change while a run goes on; start a new one: tui-trainer train\n"
+                f"{_shown(override)}: cannot change while a run goes on; start a new one: tui-trainer train\n"
                 f"resume can change training.{', '.join(sorted(RESUMABLE))}"
             )
     return changed
@@ -147,7 +168,9 @@ def with_data(config: RunConfig, paths: Sequence[str]) -> RunConfig:
     """The configuration on other text; no paths: unchanged."""
     if not paths:
         return config
-    return config.model_copy(update={"data": config.data.model_copy(update={"paths": tuple(paths)})})
+    tables = _set_tables(config)
+    tables.setdefault("data", {})["paths"] = list(paths)
+    return parse_config(tables, "--data")
 
 
 def estimate_tokens(config: RunConfig, size_bytes: int) -> int:
@@ -164,21 +187,35 @@ def estimate_steps(config: RunConfig, tokens: int) -> int:
     training = config.training
     if training.max_steps is not None:
         return training.max_steps
-    windows = max(1, int(tokens * (1 - config.data.val_fraction) - config.model.context_length) // config.stride)
+    starts = int(tokens * (1 - config.data.val_fraction)) - config.model.context_length
+    windows = max(1, -(-starts // config.stride))
     return -(-(training.epochs or 10) * windows // training.batch_size)
+
+
+def _set_tables(config: RunConfig) -> dict[str, dict[str, Any]]:
+    """What was decided, without the defaults."""
+    return config.model_dump(exclude_none=True, exclude_unset=True)
+
+
+def _shown(override: str) -> str:
+    """An override as a message names it: on one line, not too long."""
+    text = f"--set {' '.join(override.split())}"
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _parse_override(override: str) -> tuple[str, str, Any]:
     name, equals, text = override.partition("=")
     section, dot, key = name.strip().partition(".")
     if not (equals and dot and section and key):
-        raise UserError(f"--set {override}: write it as section.key=value, for instance training.max_steps=500")
+        raise UserError(f"{_shown(override)}: write it as section.key=value, for instance training.max_steps=500")
     if section not in known_keys():
-        raise UserError(f"--set {override}: unknown section {section}{did_you_mean(section, known_keys())}")
+        raise UserError(f"{_shown(override)}: unknown section{did_you_mean(section, known_keys())}")
     try:
-        return section, key, tomllib.loads(f"value = {text.strip()}")["value"]
+        tables = tomllib.loads(f"value = {text.strip()}")
     except (tomllib.TOMLDecodeError, RecursionError, ValueError):
         return section, key, text.strip()
+    # Text with a newline and another "name = value" in it is text.
+    return section, key, tables["value"] if len(tables) == 1 else text.strip()
 
 
 def _top_comments(path: Path) -> tuple[str, str]:

@@ -52,7 +52,7 @@ def start(
     overrides: Overrides = None,
     version: Annotated[bool, typer.Option("--version", help="Show the version and leave.")] = False,
 ) -> None:
-    """Choose a preset, press Enter, and watch. --data and --set, given before any command, hold for the chosen preset."""
+    """Choose a preset, press Enter, and watch. --data and --set hold for whichever preset is chosen."""
     if version:
         typer.echo(f"tui-trainer {__version__}")
         raise typer.Exit

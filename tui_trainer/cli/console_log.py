@@ -20,6 +20,8 @@ class ConsoleLog:
     """
 
     screen = 2
+    is_terminal_gone = False
+    """After a hang-up the outputs stay in the log: there is nothing to give them back to."""
 
     def __enter__(self) -> Self:
         sys.stdout.flush()
@@ -45,7 +47,8 @@ class ConsoleLog:
         sys.stdout.flush()
         sys.stderr.flush()
         for descriptor, before in zip(OUTPUTS, self._before, strict=True):
-            os.dup2(before, descriptor)
+            if not self.is_terminal_gone:
+                os.dup2(before, descriptor)
             os.close(before)
         os.close(self.screen)
         self._early.close()

@@ -53,6 +53,7 @@ def show_screen(what: NewRun | ResumedRun | Sequence[Preset]) -> int:
             app.run()
             program.stop()
             program.wait()
+        console_log.is_terminal_gone = signals.received == signal.SIGHUP
     return _say_goodbye(app, program, signals.received)
 
 

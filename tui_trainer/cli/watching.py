@@ -14,7 +14,7 @@ from tui_trainer.events import Record, encode
 from tui_trainer.monitor.follower import RunFollower, ignore_record
 from tui_trainer.monitor.forecast import make_forecast, remember_past_runs
 from tui_trainer.monitor.safe_text import safe_text
-from tui_trainer.presets import Preset, list_presets
+from tui_trainer.presets import Preset, change_presets, list_presets
 from tui_trainer.training.launch import NewRun, ResumedRun, TrainingHandle, launch
 
 POLL_SECONDS = 0.2
@@ -45,7 +45,7 @@ def open_picker(overrides: Sequence[str], data: Sequence[str]) -> int:
         overrides: `section.key=value` changes to whichever preset is chosen.
         data: text for whichever preset is chosen, instead of its own.
     """
-    presets = [preset.changed(overrides, data) for preset in list_presets()]
+    presets = change_presets(list_presets(), overrides, data)
     if not has_terminal():
         sys.stdout.write(describe_presets(presets) + "\n")
         return 0

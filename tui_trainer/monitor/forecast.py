@@ -46,7 +46,7 @@ class Forecast:
 def make_forecast(preset: Preset, past_runs: list[PastRun]) -> Forecast:
     """The forecast for one preset; nothing big is read for it."""
     config, vocab_size = preset.config, preset.expected_vocab_size
-    data_name, tokens, problem = ", ".join(config.data.paths), None, None
+    data_name, tokens, problem = ", ".join(config.data.paths), None, preset.problem
     try:
         corpus = open_corpus(config.data)
     except UserError as error:
