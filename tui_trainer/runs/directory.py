@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tui_trainer import __version__, places
-from tui_trainer.config import RunConfig, parse_config, read_toml, to_toml
+from tui_trainer.config import MAX_CONFIG_BYTES, RunConfig, parse_config, read_toml, to_toml
 from tui_trainer.errors import UserError
 from tui_trainer.runs.files import read_json, replace_file
 
@@ -102,15 +101,19 @@ def create_run(config: RunConfig, preset: str, run_dir: Path | None, now: dateti
         now: the time of the start.
 
     Raises:
-        UserError: when `run_dir` is not an empty folder, or nothing can be written there.
+        UserError: when `run_dir` is not an empty folder, nothing can be written there, or the configuration
+            is so long that it could not be read again.
     """
+    config_text = to_toml(config).encode()
+    if len(config_text) > MAX_CONFIG_BYTES:
+        raise UserError(f"{len(config_text)} bytes of configuration are too many; name a folder instead of its files")
     run_id = f"{now:%Y%m%d-%H%M%S}-{preset}"
     try:
         path = _claim(run_dir.absolute()) if run_dir else _claim_new(places.runs_root(), run_id)
         run = RunDirectory(path)
         for folder in (run.tokenizer, run.checkpoints, run.control):
             folder.mkdir()
-        replace_file(run.config_file, to_toml(config).encode())
+        replace_file(run.config_file, config_text)
         manifest = {
             "id": run_id if run_dir else path.name,
             "preset": preset,
@@ -129,7 +132,7 @@ def create_run(config: RunConfig, preset: str, run_dir: Path | None, now: dateti
 def _claim(path: Path) -> Path:
     """An own, empty folder at exactly this place."""
     path.mkdir(parents=True, exist_ok=True)
-    if any(os.scandir(path)):
+    if any(path.iterdir()):
         raise UserError(f"{path}: not empty; resume it (tui-trainer resume {path}) or choose another --run-dir")
     return path
 
