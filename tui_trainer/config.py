@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from tui_trainer.errors import UserError
 
 MAX_CONFIG_BYTES = 64 * 1024
+SHOWN_CHARACTERS = 60
 
 ALIASES = {
     "model": {
@@ -29,7 +31,20 @@ ALIASES = {
 }
 """The guide's spellings, accepted in TOML and in `--set`."""
 
-TextList = Annotated[tuple[str, ...], BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)]
+
+def _list_to_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _check_text(value: str) -> str:
+    """TOML cannot hold the bytes of a file name that is no UTF-8, so such a run could not be repeated."""
+    if not value.isprintable() and any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError("not UTF-8; rename the file")
+    return value
+
+
+Text = Annotated[str, AfterValidator(_check_text)]
+TextList = Annotated[tuple[Text, ...], BeforeValidator(_list_to_tuple)]
 
 
 class Section(BaseModel):
@@ -95,7 +110,7 @@ class TrainingConfig(Section):
     """AdamW: Adam with decoupled weight decay."""
     betas: Annotated[
         tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]],
-        BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
+        BeforeValidator(_list_to_tuple),
     ] = (0.9, 0.95)
     """Decay rates of AdamW's running averages of the gradient and of its square."""
     learning_rate: float = Field(3e-4, gt=0, le=10)
@@ -187,19 +202,23 @@ def read_toml(path: Path) -> dict[str, Any]:
     Raises:
         UserError: naming the file and the line that is wrong.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: {'not a regular file' if path.exists() else 'no such file'}")
+    # Path.is_file and Path.exists raise for a name that is too long, os.path does not.
+    if not os.path.isfile(path):  # noqa: PTH113
+        raise UserError(f"{path}: {'not a regular file' if os.path.exists(path) else 'no such file'}")  # noqa: PTH110
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(MAX_CONFIG_BYTES + 1)
         if len(content) > MAX_CONFIG_BYTES:
-            raise UserError(f"{path}: {len(content)} bytes are too many for a configuration (at most 65536)")
+            raise UserError(f"{path}: too large for a configuration (at most {MAX_CONFIG_BYTES} bytes)")
         return tomllib.loads(content.decode("utf-8-sig"))
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text at byte {error.start}; save the file as UTF-8") from error
-    except (tomllib.TOMLDecodeError, ValueError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise UserError(f"{path}: not valid TOML: {error}") from error
+    except ValueError as error:
+        raise UserError(f"{path}: not valid TOML: a number has too many digits") from error
     except RecursionError as error:
         raise UserError(f"{path}: not valid TOML: nested too deeply") from error
 
@@ -239,7 +258,8 @@ def rename_aliases(tables: dict[str, Any], source: str) -> dict[str, Any]:
         for key, value in table.items():
             name = names.get(key, key)
             if name in renamed[section]:
-                raise UserError(f"{source}: [{section}] {key} is another name for {name}; keep one of the two")
+                first = next(other for other in table if names.get(other, other) == name)
+                raise UserError(f"{source}: [{section}] {first} and {key} are one key; keep one of the two")
             renamed[section][name] = value
     return renamed
 
@@ -270,21 +290,34 @@ def did_you_mean(word: str, known: list[str]) -> str:
     return f' (did you mean "{near[0]}"?)' if near else ""
 
 
+PLAIN_WORDS = {
+    "Input should be ": "must be ",
+    "a valid integer": "a whole number",
+    "a valid number": "a number",
+    "a valid string": 'text in "quotes"',
+    "a valid tuple": "a list in [brackets]",
+    "Field required": "a value is missing",
+    "Tuple should have at most": "must have at most",
+}
+"""What pydantic says, in the words of TOML."""
+
+
 def _explain(detail: Any) -> str:
     """One pydantic mistake in one line: the section, the key, the value, what it must be."""
     where = [str(part) for part in detail["loc"]]
     section = where[0] if where else ""
     if detail["type"] == "extra_forbidden":
         if len(where) == 1:
-            return f"unknown section [{section}]{did_you_mean(section, known_keys())}"
+            return f"unknown section [{_one_line(section)}]{did_you_mean(section, known_keys())}"
         hint = did_you_mean(where[1], [*known_keys(section), *ALIASES.get(section, {})])
-        return f"[{section}] unknown key {where[1]}{hint}"
+        return f"[{section}] unknown key {_one_line(where[1])}{hint}"
     message = detail["msg"].removeprefix("Value error, ")
     if len(where) == 1:
         if detail["type"] == "value_error":
             return f"[{section}] {message}"
         return f"{section} must be a table: write [{section}] and its keys below"
-    message = message.replace("Input should be ", "must be ").replace("a valid integer", "a whole number")
+    for word, plain in PLAIN_WORDS.items():
+        message = message.replace(word, plain)
     return f"[{section}] {'.'.join(where[1:])} = {_as_toml(detail['input'])}: {message}"
 
 
@@ -293,5 +326,15 @@ def _as_toml(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    if isinstance(value, tuple):
+        value = list(value)
+    try:
+        return _one_line(repr(value))
+    except ValueError:  # Python refuses to write out thousands of digits.
+        return "a number of thousands of digits"
+
+
+def _one_line(text: str) -> str:
+    """Short enough for a message, and without what would break its line."""
+    shown = "".join(character if character.isprintable() else "?" for character in text[: SHOWN_CHARACTERS + 1])
+    return shown if len(shown) <= SHOWN_CHARACTERS else shown[: SHOWN_CHARACTERS - 3] + "..."

@@ -2,7 +2,8 @@
 
 A line is `{"v":1,"time":…,"segment":…,"event":"StepCompleted","step":…,…}`. Readers skip events and fields
 that they do not know. JSON has no NaN: a non-finite float is written as `null`, and the line then carries
-`"non_finite":true`.
+`"non_finite":true`. A line whose values have other types than its event declares is skipped too, so that
+readers need not ask.
 """
 
 from __future__ import annotations
@@ -135,6 +136,16 @@ class ControlApplied(Event):
 
 
 @dataclass(frozen=True)
+class ControlDiscarded(Event):
+    """A command from `control/` had no effect: it was left from before this start, or nobody knows its action."""
+
+    id: str
+    action: str
+    value: Any
+    requested_by: str
+
+
+@dataclass(frozen=True)
 class RunFinished(Event):
     """The run ended well: completed, stopped or early_stopped."""
 
@@ -164,14 +175,30 @@ EVENTS: dict[str, type[Event]] = {
         AdviceRaised,
         AdviceCleared,
         ControlApplied,
+        ControlDiscarded,
         RunFinished,
         RunFailed,
     )
 }
-_FIELD_NAMES = {kind: tuple(field.name for field in fields(kind)) for kind in EVENTS.values()}
 _REQUIRED = {
     kind: frozenset(field.name for field in fields(kind) if field.default is MISSING) for kind in EVENTS.values()
 }
+_TYPES: dict[str, frozenset[type]] = {
+    "str": frozenset({str}),
+    "int": frozenset({int}),
+    "float": frozenset({float, int}),
+    "bool": frozenset({bool}),
+    "int | None": frozenset({int, type(None)}),
+    "float | None": frozenset({float, int, type(None)}),
+    "dict[str, Any]": frozenset({dict}),
+    "dict[str, float]": frozenset({dict}),
+    "Any": frozenset({str, int, float, bool, type(None), dict, list}),
+}
+_FIELD_TYPES = {
+    kind: tuple((field.name, _TYPES[str(field.type)]) for field in fields(kind)) for kind in EVENTS.values()
+}
+LAST_TIME = 253_370_764_800
+"""The first second of the year 9999: no clock shows more."""
 
 
 @dataclass(frozen=True)
@@ -191,14 +218,14 @@ def encode(record: Record) -> bytes:
         "segment": record.segment,
         "event": type(record.event).__name__,
     }
-    is_finite = True
-    for name, value in asdict(record.event).items():
-        if isinstance(value, float) and not math.isfinite(value):
-            value, is_finite = None, False
-        payload[name] = value
-    if not is_finite:
+    values = asdict(record.event)
+    finite = _without_non_finite(values)
+    payload |= finite
+    if finite != values:
         payload["non_finite"] = True
-    return json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+    line = json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    # A lone surrogate, from a file name that is no UTF-8, becomes its JSON escape.
+    return line.encode("utf-8", "backslashreplace") + b"\n"
 
 
 def decode(line: bytes) -> Record | None:
@@ -210,9 +237,29 @@ def decode(line: bytes) -> Record | None:
     if not isinstance(payload, dict):
         return None
     kind = EVENTS.get(str(payload.get("event")))
-    time, segment = payload.get("time"), payload.get("segment")
-    if kind is None or not isinstance(time, int | float) or not isinstance(segment, int):
+    time: Any = payload.get("time")
+    segment: Any = payload.get("segment")
+    if kind is None or type(time) not in _TYPES["float"] or type(segment) is not int or not 0 <= time < LAST_TIME:
         return None
     if not _REQUIRED[kind] <= payload.keys():
         return None
-    return Record(time, segment, kind(**{name: payload[name] for name in _FIELD_NAMES[kind] if name in payload}))
+    known = {}
+    for name, types in _FIELD_TYPES[kind]:
+        if name in payload:
+            known[name] = value = payload[name]
+            if type(value) not in types or (type(value) is float and not math.isfinite(value)):
+                return None
+    return Record(time, segment, kind(**known))
+
+
+def _without_non_finite(value: Any) -> Any:
+    """Plain values with null in place of NaN and the infinities, at any depth."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _without_non_finite(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_without_non_finite(part) for part in value]
+    if isinstance(value, tuple):
+        return tuple(_without_non_finite(part) for part in value)
+    return value

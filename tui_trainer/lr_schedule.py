@@ -48,7 +48,8 @@ def make_schedule(training: TrainingConfig, max_steps: int) -> LearningRateSched
     warmup = training.warmup_steps
     if warmup is None:
         warmup = min(DEFAULT_WARMUP_STEPS, math.ceil(max_steps * DEFAULT_WARMUP_FRACTION))
-    warmup = min(warmup, max_steps)
+    # A warm-up of one step is none, and the first step of a run without one is at the peak, not past it.
+    warmup = min(max(1, warmup), max_steps)
     floor = training.min_learning_rate
     if floor is None:
         floor = training.learning_rate * DEFAULT_FLOOR

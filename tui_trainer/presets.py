@@ -48,7 +48,7 @@ class Preset:
     @property
     def expected_vocab_size(self) -> int:
         """Tokens in the vocabulary, before the text is read."""
-        return VOCABULARIES.get(self.config.data.tokenizer, self.config.data.vocab_size)
+        return expected_vocab_size(self.config)
 
     def changed(self, overrides: Sequence[str], data: Sequence[str]) -> Preset:
         """The preset with `section.key=value` overrides, and on other text unless `data` is empty.
@@ -171,6 +171,11 @@ def with_data(config: RunConfig, paths: Sequence[str]) -> RunConfig:
     tables = _set_tables(config)
     tables.setdefault("data", {})["paths"] = list(paths)
     return parse_config(tables, "--data")
+
+
+def expected_vocab_size(config: RunConfig) -> int:
+    """Tokens in the vocabulary, before the text is read."""
+    return VOCABULARIES.get(config.data.tokenizer, config.data.vocab_size)
 
 
 def estimate_tokens(config: RunConfig, size_bytes: int) -> int:
