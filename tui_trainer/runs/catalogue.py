@@ -37,7 +37,7 @@ def note_run(run: RunDirectory) -> None:
 def list_runs() -> list[RunDirectory]:
     """Every run below the runs folder or in the user's index, newest first."""
     paths = {path.parent for path in places.runs_root().glob("*/run.json")}
-    paths.update(path for path in _indexed() if (path / "run.json").is_file())
+    paths.update(path for path in _indexed() if _is_run(path))
     runs = {path.resolve(): RunDirectory(path) for path in paths}.values()
     return sorted(runs, key=lambda run: (str(run.describe().get("created", "")), run.path.name), reverse=True)
 
@@ -49,21 +49,26 @@ def find_run(name: str) -> RunDirectory:
         UserError: when there is none.
     """
     path = Path(name)
-    if (path / "run.json").is_file():
+    if _is_run(path):
         return RunDirectory(path.absolute())
     runs = list_runs()
     for run in runs:
         if name in (run.path.name, run.run_id):
             return run
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
         raise UserError(f"{name}: a folder, but not a run: it has no run.json")
     hint = did_you_mean(name, [run.run_id for run in runs])
     raise UserError(f"{name}: no such run{hint}; tui-trainer runs lists them")
 
 
+def _is_run(path: Path) -> bool:
+    """False as well for what cannot be looked at: one lost network folder must not hide all other runs."""
+    return os.path.isfile(path / "run.json")  # noqa: PTH113 - Path.is_file raises there
+
+
 def _indexed() -> list[Path]:
     try:
-        lines = _index_file().read_bytes().decode("utf-8", "surrogateescape").splitlines()
+        lines = _index_file().read_bytes().decode("utf-8", "surrogateescape").split("\n")
     except OSError:
         return []
     return [Path(line) for line in lines[-INDEX_LINES:] if line]

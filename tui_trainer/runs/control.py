@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
+import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +26,8 @@ class Command:
 
 def send_command(control: Path, action: str, requested_by: str, value: Any = None) -> str:
     """Puts a command into a run's `control/` folder and returns its id."""
-    command_id = uuid.uuid4().hex[:12]
+    # The time is in the name because a file system may give two files made within milliseconds the same time.
+    command_id = f"{time.time_ns():020}-{uuid.uuid4().hex[:8]}"
     content = {"id": command_id, "action": action, "value": value, "requested_by": requested_by}
     replace_file(control / f"{command_id}.json", json.dumps(content).encode())
     return command_id
@@ -31,14 +35,13 @@ def send_command(control: Path, action: str, requested_by: str, value: Any = Non
 
 def take_commands(control: Path) -> list[Command]:
     """Removes and returns the commands that wait, oldest first; a file that is no command is removed too."""
-    try:
-        waiting = [(entry.stat().st_mtime_ns, entry) for entry in control.glob("*.json")]
-    except FileNotFoundError:
-        return []
     commands = []
-    for _, path in sorted(waiting):
+    for path in _waiting(control):
         content = read_json(path) or {}
-        path.unlink(missing_ok=True)
+        try:
+            path.unlink()
+        except OSError:  # Taken by somebody else, or not ours to remove: it would be applied again and again.
+            continue
         if {"id", "action"} <= content.keys():
             commands.append(
                 Command(
@@ -49,3 +52,16 @@ def take_commands(control: Path) -> list[Command]:
                 )
             )
     return commands
+
+
+def _waiting(control: Path) -> list[Path]:
+    """The regular files that wait, oldest first: opening a FIFO would never return."""
+    waiting = []
+    for path in control.glob("*.json"):
+        try:
+            state = os.lstat(path)
+        except OSError:
+            continue
+        if stat.S_ISREG(state.st_mode):
+            waiting.append((state.st_mtime_ns, path))
+    return [path for _, path in sorted(waiting)]

@@ -26,7 +26,8 @@ class EventLogWriter:
         self._segment = segment
         self._clock = clock
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        self._end_torn_line()
+        size = os.fstat(self._descriptor).st_size
+        self._is_torn = size > 0 and os.pread(self._descriptor, 1, size - 1) != b"\n"
 
     def append(self, event: Event) -> None:
         """Writes one event.
@@ -35,18 +36,16 @@ class EventLogWriter:
             OSError: when the disk is full or gone.
         """
         line = encode(Record(self._clock(), self._segment, event))
+        if self._is_torn:  # Glued to the torn line, this record would be lost with it.
+            line = b"\n" + line
         while line:
-            line = line[os.write(self._descriptor, line) :]
+            written = os.write(self._descriptor, line)
+            self._is_torn = written < len(line)
+            line = line[written:]
 
     def close(self) -> None:
         """Closes the file; a closed log takes no more events."""
         os.close(self._descriptor)
-
-    def _end_torn_line(self) -> None:
-        """Without this, the first new record would be glued to the torn last line and be lost with it."""
-        size = os.fstat(self._descriptor).st_size
-        if size and os.pread(self._descriptor, 1, size - 1) != b"\n":
-            os.write(self._descriptor, b"\n")
 
 
 class EventLogReader:

@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,15 +45,22 @@ class Status:
 
 
 def read_status(path: Path) -> Status | None:
-    """The last status of a run, or None when it has none that can be read."""
+    """The last status of a run, or None when it has none that can be read; a value of a wrong type is left out."""
     content = read_json(path)
     if content is None:
         return None
-    known = {name: value for name, value in content.items() if name in Status.__dataclass_fields__}
+    known = {name: value for name, value in content.items() if type(value) in _TYPES.get(name, ())}
     return Status(**{**_UNKNOWN_OWNER, **known})
 
 
 _UNKNOWN_OWNER: dict[str, Any] = {"pid": 0, "host": "", "boot_id": ""}
+_PLAIN: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "int": (int,),
+    "int | None": (int, type(None)),
+    "float": (float, int),
+}
+_TYPES = {field.name: _PLAIN[str(field.type)] for field in fields(Status)}
 
 
 class StatusFile:

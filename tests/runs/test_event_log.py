@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import resource
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tui_trainer.events import AdviceCleared, PhaseStarted, Record, RunFailed, encode
+from tui_trainer.runs.event_log import READ_BYTES, EventLogReader, EventLogWriter, last_segment
+
+RECORDINGS = Path(__file__).parent.parent / "recordings"
+TEXTS = ["short", "한국어 🙂", "two\nlines\r\u2028\x85", "x" * 300]
+
+
+def record(number: int, segment: int = 0) -> Record:
+    return Record(float(number), segment, RunFailed(TEXTS[number % len(TEXTS)], number, 0.5))
+
+
+def write(path: Path, records: list[Record], segment: int = 0) -> None:
+    times = iter(records)
+    writer = EventLogWriter(path, segment, lambda: next(times).time)
+    for item in records:
+        writer.append(item.event)
+    writer.close()
+
+
+def read_all(reader: EventLogReader, limit: int = READ_BYTES) -> list[Record]:
+    found: list[Record] = []
+    while more := reader.read(limit):
+        found += more
+    return found
+
+
+@pytest.fixture
+def log(tmp_path):
+    return tmp_path / "events.jsonl"
+
+
+def test_what_is_written_is_read_in_order_and_only_once(log):
+    reader = EventLogReader(log)
+    assert reader.read() == []
+    write(log, [record(1), record(2)])
+    assert reader.read() == [record(1), record(2)]
+    assert reader.read() == []
+    write(log, [record(3)])
+    assert reader.read() == [record(3)]
+
+
+def test_a_reader_that_looks_at_every_byte_reads_the_same(log):
+    """A torn last line means: wait."""
+    records = [record(number) for number in range(4)]
+    content = b"".join(encode(item) for item in records)
+    found, reader = [], EventLogReader(log)
+    with log.open("wb", buffering=0) as file:
+        for byte in content:
+            file.write(bytes([byte]))
+            found += reader.read()
+    assert found == records
+    assert reader.skipped_lines == 0
+
+
+@given(st.integers(1, 3000), st.lists(st.integers(0, 3), max_size=30))
+def test_pieces_of_any_size_give_the_same_records(tmp_path_factory, limit, numbers):
+    log = tmp_path_factory.mktemp("log") / "events.jsonl"
+    records = [record(number) for number in numbers]
+    write(log, records)
+    assert read_all(EventLogReader(log), limit) == records
+
+
+@pytest.mark.parametrize("name", ["quick-test", "overfitting"])
+def test_no_line_of_a_recorded_run_is_skipped(name):
+    path = RECORDINGS / f"{name}.jsonl"
+    reader = EventLogReader(path)
+    assert len(read_all(reader)) == len(path.read_bytes().splitlines())
+    assert reader.skipped_lines == 0
+
+
+def test_one_read_takes_a_bounded_share_however_long_the_log_is(log):
+    line = encode(record(3))
+    log.write_bytes(line * (2 * READ_BYTES // len(line)))
+    reader = EventLogReader(log)
+    assert len(reader.read()) <= READ_BYTES // len(line)
+    assert len(reader.read(10)) == 1
+
+
+def test_a_log_reopened_after_a_tear_loses_only_the_torn_line(log):
+    line = encode(record(3))
+    for cut in (1, 2, 30, len(line) // 2, len(line) - 2, len(line) - 1):
+        log.write_bytes(encode(record(0)) + line[:cut])
+        write(log, [record(1), record(2)], segment=1)
+        reader = EventLogReader(log)
+        found = [item.time for item in reader.read()]
+        # All but its newline: that line is whole.
+        assert found == ([0.0, 3.0, 1.0, 2.0] if cut == len(line) - 1 else [0.0, 1.0, 2.0])
+        assert reader.skipped_lines == (0 if cut == len(line) - 1 else 1)
+
+
+def test_a_whole_log_is_not_given_an_empty_line(log):
+    write(log, [record(1)])
+    write(log, [record(2)])
+    assert log.read_bytes() == encode(record(1)) + encode(record(2))
+
+
+@contextmanager
+def room_for(size: int):
+    """The disk is full after so many bytes of a file; Python ignores the signal and gets an error."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("extra", [0, 1, 50])
+def test_a_record_written_after_a_full_disk_is_not_glued_to_the_torn_one(log, extra):
+    times = count(1)
+    writer = EventLogWriter(log, 0, lambda: float(next(times)))
+    writer.append(AdviceCleared("a", 1))
+    with room_for(log.stat().st_size + extra), pytest.raises(OSError, match="File too large"):
+        writer.append(AdviceCleared("b", 2))
+    writer.append(AdviceCleared("c", 3))
+    writer.close()
+    assert [item.event for item in EventLogReader(log).read()] == [AdviceCleared("a", 1), AdviceCleared("c", 3)]
+
+
+def test_lines_of_others_are_skipped_and_counted(log):
+    log.write_bytes(b"not json\n\n" + encode(record(1)) + b'{"event":"FromTheFuture","time":1,"segment":0}\n')
+    reader = EventLogReader(log)
+    assert reader.read() == [record(1)]
+    assert reader.skipped_lines == 2
+
+
+@pytest.mark.parametrize("how", ["truncated", "replaced"])
+def test_a_log_that_begins_anew_is_read_from_its_start(log, tmp_path, how):
+    write(log, [record(1), record(2)])
+    reader = EventLogReader(log)
+    reader.read()
+    if how == "truncated":
+        log.write_bytes(b"")
+        write(log, [record(0)])
+    else:
+        write(tmp_path / "new", [record(0), record(1), record(2), record(3)])
+        (tmp_path / "new").replace(log)
+    assert reader.read()[0] == record(0)
+
+
+def test_the_last_segment_is_found_past_torn_and_foreign_lines(log):
+    assert last_segment(log) == -1
+    log.write_bytes(b"")
+    assert last_segment(log) == -1
+    write(log, [record(1)], segment=4)
+    with log.open("ab") as file:
+        file.write(b'junk\n{"v":1,"time":3,"segm')
+    assert last_segment(log) == 4
+
+
+def test_the_last_segment_of_a_long_log_is_at_its_end(log):
+    old, new = Record(1.0, 0, PhaseStarted("training")), Record(1.0, 9, PhaseStarted("training"))
+    log.write_bytes(encode(old) * (2 * READ_BYTES // len(encode(old))) + encode(new))
+    assert last_segment(log) == 9
