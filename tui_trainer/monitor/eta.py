@@ -46,11 +46,19 @@ class Pace:
         """
         if len(self.steps) < ENOUGH_STEPS:
             return None
-        left = max(0, max_steps - step)
+        step = min(step, max_steps)
+        left = max_steps - step
         epoch_ends = int(max_steps / steps_per_epoch) - int(step / steps_per_epoch) if steps_per_epoch else 0
         evaluations = max_steps // eval_interval - step // eval_interval + max(0, epoch_ends)
+        evaluations += int(not _is_evaluated(max_steps, eval_interval, steps_per_epoch))
         mean_step = sum(self.steps) / len(self.steps)
-        return left * mean_step + evaluations * (_mean(self.evaluations) + _mean(self.saves))
+        return left * mean_step + min(left, evaluations) * (_mean(self.evaluations) + _mean(self.saves))
+
+
+def _is_evaluated(last: int, eval_interval: int, steps_per_epoch: float) -> bool:
+    """Whether the last step is one of the others that are evaluated; it is evaluated in any case."""
+    is_epoch_end = steps_per_epoch > 0 and int(last / steps_per_epoch) > int((last - 1) / steps_per_epoch)
+    return last % eval_interval == 0 or is_epoch_end
 
 
 def _mean(values: deque[float]) -> float:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tui_trainer import estimates
-from tui_trainer.config import RunConfig
 from tui_trainer.data.corpus import open_corpus
 from tui_trainer.errors import UserError
 from tui_trainer.monitor import numbers
 from tui_trainer.monitor.safe_text import safe_line
-from tui_trainer.presets import Preset, estimate_steps, estimate_tokens
+from tui_trainer.presets import Preset, estimate_steps, estimate_tokens, expected_vocab_size
 from tui_trainer.runs.catalogue import list_runs
 from tui_trainer.runs.directory import RunDirectory
-from tui_trainer.runs.status import Status, read_status
+from tui_trainer.runs.status import read_status
 
 REMEMBERED_RUNS = 40
 ENOUGH_STEPS = 20
@@ -95,12 +94,8 @@ def _past_run(run: RunDirectory) -> PastRun | None:
         config = run.read_config()
     except UserError:
         return None
-    return PastRun(run.preset, status.elapsed_seconds / status.step, _speed(config, status))
-
-
-def _speed(config: RunConfig, status: Status) -> float:
-    flop = estimates.flop_per_token(config.model, config.data.vocab_size) * config.tokens_per_step * status.step
-    return flop / status.elapsed_seconds
+    flop = estimates.flop_per_token(config.model, expected_vocab_size(config)) * config.tokens_per_step * status.step
+    return PastRun(run.preset, status.elapsed_seconds / status.step, flop / status.elapsed_seconds)
 
 
 def _seconds(preset: Preset, steps: int | None, past_runs: list[PastRun]) -> float | None:

@@ -53,14 +53,18 @@ class Series:
             self._halve()
 
     def drop_after(self, step: int) -> None:
-        """Forgets what came after a step; a bucket that straddles it keeps its earlier part's bounds."""
-        while self._buckets and self._buckets[-1].first_step > step:
+        """Forgets what came after a step, and with it a bucket that straddles it.
+
+        The bounds of such a bucket may be those of a point that never happened, and one wild value would
+        spoil the scale of the chart for good; what is lost before the step is less than the chart can show.
+        """
+        while self._buckets and self._buckets[-1].last_step > step:
             self._buckets.pop()
-        if self._buckets and self._buckets[-1].last_step > step:
-            self._buckets[-1] = self._buckets[-1]._replace(last_step=step)
 
     def columns(self, count: int, first_step: float, last_step: float) -> list[tuple[float, float] | None]:
         """Lowest and highest value in each of `count` equal spans of steps; None where there is none."""
+        if count < 1:
+            return []
         lows, highs = [math.inf] * count, [-math.inf] * count
         scale = (count - 1) / max(1e-9, last_step - first_step)
         for bucket in self._buckets:

@@ -42,6 +42,8 @@ def _exists(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
+    except OverflowError:  # no process id of this system
+        return False
     except PermissionError:
         return True
     return True

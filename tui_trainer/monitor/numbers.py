@@ -1,8 +1,9 @@
-"""Numbers as people read them. None, "not known", is a dash everywhere."""
+"""Numbers as people read them. None, "not known", is a dash everywhere, as is what is no number."""
 
 from __future__ import annotations
 
 import math
+from typing import TypeGuard
 
 UNKNOWN = "–"
 _UNITS = ("", " k", " M", " G", " T")
@@ -10,12 +11,12 @@ _UNITS = ("", " k", " M", " G", " T")
 
 def whole(value: float | None) -> str:
     """1240 as 1,240."""
-    return UNKNOWN if value is None else f"{value:,.0f}"
+    return f"{value:,.0f}" if _is_known(value) else UNKNOWN
 
 
 def short(value: float | None) -> str:
     """18400 as 18.4 k: three figures and a unit."""
-    if value is None or not math.isfinite(value):
+    if not _is_known(value):
         return UNKNOWN
     unit = 0
     while abs(value) >= 999.5 and unit < len(_UNITS) - 1:
@@ -27,34 +28,34 @@ def short(value: float | None) -> str:
 
 def size(value: float | None) -> str:
     """Bytes as 412 MB."""
-    if value is None:
-        return UNKNOWN
     text = short(value)
+    if text == UNKNOWN:
+        return UNKNOWN
     return f"{text}B" if " " in text else f"{text} B"
 
 
 def loss(value: float | None) -> str:
     """Nats, three decimals: what one evaluation can tell from the next."""
-    return UNKNOWN if value is None else f"{value:.3f}"
+    return f"{value:.3f}" if _is_known(value) else UNKNOWN
 
 
 def perplexity(value: float | None) -> str:
     """Four figures; above 9,999 only the order matters."""
-    if value is None or not math.isfinite(value):
+    if not _is_known(value):
         return UNKNOWN
-    if value >= 10_000:
+    if value >= 9999.5:
         return short(value)
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.{1 if value >= 100 else 2}f}"
+    return f"{value:,.0f}" if value >= 999.95 else f"{value:.{1 if value >= 99.995 else 2}f}"
 
 
 def percent(value: float | None) -> str:
     """0.412 as 41.2 %."""
-    return UNKNOWN if value is None else f"{100 * value:.1f} %"
+    return f"{100 * value:.1f} %" if _is_known(value) else UNKNOWN
 
 
 def rate(value: float | None) -> str:
     """A learning rate: 0.00021 as 2.1e-4."""
-    if value is None:
+    if not _is_known(value):
         return UNKNOWN
     if value == 0:
         return "0"
@@ -64,7 +65,7 @@ def rate(value: float | None) -> str:
 
 def duration(seconds: float | None) -> str:
     """Seconds as 21 s, 3 min 20 s, 1 h 04 min or 2 d 03 h."""
-    if seconds is None or not math.isfinite(seconds):
+    if not _is_known(seconds):
         return UNKNOWN
     total = max(0, round(seconds))
     minutes, rest = divmod(total, 60)
@@ -77,3 +78,7 @@ def duration(seconds: float | None) -> str:
     if minutes:
         return f"{minutes} min {rest:02} s"
     return f"{total} s"
+
+
+def _is_known(value: float | None) -> TypeGuard[float]:
+    return value is not None and math.isfinite(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -11,6 +10,7 @@ from tui_trainer.events import (
     AdviceRaised,
     CheckpointSaved,
     ControlApplied,
+    ControlDiscarded,
     EvaluationCompleted,
     PhaseStarted,
     Record,
@@ -65,10 +65,11 @@ class RunState:
 
     @property
     def epochs(self) -> int | None:
-        """How many passes over the text the run makes, a started one counted."""
+        """The epoch of the last step: how many passes over the text the run makes, a started one counted."""
         if not self.started or not self.started.steps_per_epoch:
             return None
-        return max(1, math.ceil(self.started.max_steps / self.started.steps_per_epoch - 1e-9))
+        # A step belongs to the epoch of its first window; the last step may reach into an epoch that is not run.
+        return int(max(0, self.started.max_steps - 1) / self.started.steps_per_epoch + 1e-9) + 1
 
     @property
     def elapsed_seconds(self) -> float:
@@ -114,13 +115,14 @@ class RunState:
                 self.advice.pop(event.rule, None)
             case RunFinished() | RunFailed() as event:
                 self.ended = event
-            case SampleGenerated() | ControlApplied():
+            case SampleGenerated() | ControlApplied() | ControlDiscarded():
                 pass
         self.feed.append(record)
 
     def _apply_start(self, event: RunStarted) -> None:
         """A resumed run goes on from its checkpoint: what came after that never happened."""
         self.started, self.ended = event, None
+        self.pace = Pace()  # another process, perhaps on another device
         step = event.resumed_from_step
         if step is None:
             return
@@ -128,6 +130,8 @@ class RunState:
             series.drop_after(step)
         self.evaluations = [evaluation for evaluation in self.evaluations if evaluation.step <= step]
         self.best = next((evaluation for evaluation in reversed(self.evaluations) if evaluation.is_best), None)
+        if self.best_checkpoint_step is not None and self.best_checkpoint_step > step:
+            self.best_checkpoint_step = self.best.step if self.best else None
         if self.step and self.step.step > step:
             self.step = None
         self.advice = {rule: advice for rule, advice in self.advice.items() if advice.step <= step}

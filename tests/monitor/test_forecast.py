@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+
+from tui_trainer import estimates
+from tui_trainer.config import parse_config
+from tui_trainer.monitor.forecast import PastRun, forecast_figures, make_forecast, remember_past_runs
+from tui_trainer.presets import apply_overrides, load_preset
+from tui_trainer.runs.directory import create_run
+from tui_trainer.runs.status import Status
+
+QUICK, SHAKESPEARE = load_preset("quick-test"), load_preset("shakespeare-char")
+
+
+def past_run(preset: str, step: int, elapsed: float, minute: int = 0, config=QUICK.config) -> None:
+    run = create_run(config, preset, None, datetime(2026, 11, 23, 17, minute))
+    run.status_file.write_text(json.dumps(Status(step=step, elapsed_seconds=elapsed).__dict__))
+
+
+def test_the_embedded_text_gives_every_figure_but_the_time():
+    forecast = make_forecast(QUICK, [])
+    figures = forecast_figures(QUICK, forecast)
+    assert forecast.problem is None
+    assert figures["time"] == "–"
+    for name in ("parameters", "tokens", "steps", "memory"):
+        assert figures[name].startswith("~"), name
+    assert figures["context"] == "64"
+    # The recorded run of this preset: 159,100 tokens, 2,244 steps.
+    assert forecast.tokens == pytest.approx(159_100, rel=0.1)
+    assert forecast.steps == pytest.approx(2244, rel=0.1)
+
+
+def test_what_is_certain_is_not_marked(tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("To be, or not to be. " * 500)
+    for tokenizer, mark in (("gpt2", ""), ("bytes", ""), ("char", "~")):
+        config = apply_overrides(SHAKESPEARE.config, [f"data.tokenizer={tokenizer}", f"data.paths=['{text}']"])
+        preset = replace(SHAKESPEARE, config=config)
+        figures = forecast_figures(preset, make_forecast(preset, []))
+        assert figures["parameters"].startswith("~") == bool(mark)
+        assert figures["steps"] == "2,000"
+        assert figures["data"] == "text.txt"
+
+
+def test_missing_text_is_a_problem_and_the_rest_still_known(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    forecast = make_forecast(SHAKESPEARE, [])
+    assert "tinyshakespeare.txt" in forecast.problem
+    figures = forecast_figures(SHAKESPEARE, forecast)
+    assert (figures["tokens"], figures["steps"], figures["data"]) == ("–", "2,000", "tinyshakespeare.txt")
+
+
+def test_hostile_names_of_data_are_shown_not_obeyed(tmp_path):
+    path = tmp_path / "a\x1b]0;x\x07.txt"
+    preset = replace(QUICK, config=parse_config({"data": {"paths": [str(path)]}}, "x"))
+    assert forecast_figures(preset, make_forecast(preset, []))["data"].isprintable()
+    path.write_text("text " * 1000)
+    assert forecast_figures(preset, make_forecast(preset, []))["data"].isprintable()
+
+
+def test_a_preset_that_cannot_take_a_change_keeps_its_problem():
+    assert make_forecast(replace(QUICK, problem="n_head = 3 does not divide"), []).problem.startswith("n_head")
+
+
+def test_the_time_comes_from_the_last_run_of_the_same_preset():
+    past_run("quick-test", 100, 50.0, minute=1)
+    past_run("quick-test", 100, 20.0, minute=2)
+    past_run("small", 100, 1.0, minute=3)
+    forecast = make_forecast(QUICK, remember_past_runs())
+    assert forecast.seconds == pytest.approx(0.2 * forecast.steps)
+    assert forecast_figures(QUICK, forecast)["time"].startswith("~")
+
+
+@pytest.mark.parametrize("tokenizer", ["bpe", "gpt2"])
+def test_else_from_the_speed_of_the_last_run_of_any(tokenizer):
+    config = apply_overrides(QUICK.config, [f"data.tokenizer={tokenizer}", "data.vocab_size=300"])
+    past_run("mine", 100, 10.0, config=config)
+    vocab = 50_257 if tokenizer == "gpt2" else 300
+    done = 100 * config.tokens_per_step * estimates.flop_per_token(config.model, vocab)
+    forecast = make_forecast(QUICK, remember_past_runs())
+    todo = forecast.steps * QUICK.config.tokens_per_step * estimates.flop_per_token(QUICK.config.model, 1024)
+    assert forecast.seconds == pytest.approx(todo / done * 10.0)
+
+
+def test_runs_that_tell_nothing_are_not_asked():
+    past_run("quick-test", 19, 5.0)
+    past_run("quick-test", 100, 0.0, minute=1)
+    create_run(QUICK.config, "quick-test", None, datetime(2026, 11, 23))
+    damaged = create_run(QUICK.config, "quick-test", None, datetime(2026, 11, 24))
+    damaged.status_file.write_text(json.dumps(Status(step=100, elapsed_seconds=9.0).__dict__))
+    damaged.config_file.write_text("[")
+    assert remember_past_runs() == []
+    past_run("quick-test", 100, 25.0, minute=9)
+    assert remember_past_runs() == [PastRun("quick-test", 0.25, pytest.approx(remember_past_runs()[0].flop_per_second))]

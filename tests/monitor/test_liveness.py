@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from tui_trainer.monitor.liveness import STALE_SECONDS, Liveness, judge
+from tui_trainer.runs.status import Status, boot_id
+
+NOW = 1000.0
+MINE = Status(state="running", heartbeat=NOW, pid=os.getpid(), host=socket.gethostname(), boot_id=boot_id())
+
+
+@pytest.fixture(scope="module")
+def dead_pid() -> int:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_a_beating_heart_is_alive():
+    assert judge(MINE, NOW) is Liveness.ALIVE
+    assert judge(MINE, NOW + STALE_SECONDS) is Liveness.ALIVE
+    assert judge(MINE, NOW - 60) is Liveness.ALIVE
+
+
+def test_a_process_that_is_gone_from_this_machine_is_dead_at_once(dead_pid):
+    assert judge(replace(MINE, pid=dead_pid), NOW) is Liveness.DEAD
+
+
+@pytest.mark.parametrize("pid", [0, -1, 2**70])
+def test_what_cannot_be_a_process_is_dead(pid):
+    assert judge(replace(MINE, pid=pid), NOW) is Liveness.DEAD
+
+
+def test_a_silent_process_is_stale_not_dead():
+    assert judge(MINE, NOW + STALE_SECONDS + 0.1) is Liveness.STALE
+
+
+def test_a_process_of_somebody_else_exists():
+    assert judge(replace(MINE, pid=1), NOW) is Liveness.ALIVE
+
+
+@pytest.mark.parametrize("elsewhere", [{"host": "another-host"}, {"boot_id": "another-boot"}])
+def test_elsewhere_only_silence_can_tell(dead_pid, elsewhere):
+    status = replace(MINE, pid=dead_pid, **elsewhere)
+    assert judge(status, NOW) is Liveness.ALIVE
+    assert judge(status, NOW + 11) is Liveness.STALE
+
+
+@pytest.mark.parametrize("state", ["finished", "failed"])
+def test_an_ended_run_stays_ended(dead_pid, state):
+    assert judge(replace(MINE, state=state, pid=dead_pid), NOW + 1e6) is Liveness.ENDED
+
+
+def test_without_a_status_nothing_is_known():
+    assert judge(None, NOW) is Liveness.UNKNOWN

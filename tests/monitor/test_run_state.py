@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tui_trainer.data.batches import TrainingWindows
+from tui_trainer.events import (
+    AdviceCleared,
+    AdviceRaised,
+    CheckpointSaved,
+    EvaluationCompleted,
+    Record,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+)
+from tui_trainer.monitor.history import Series
+from tui_trainer.monitor.run_state import FEED_LENGTH, RunState
+from tui_trainer.runs.event_log import EventLogReader
+
+
+def fold(records) -> RunState:
+    state = RunState()
+    for record in records:
+        state.apply(record)
+    return state
+
+
+def plain(state: RunState) -> dict[str, object]:
+    values = {field.name: getattr(state, field.name) for field in fields(state)}
+    return {name: list(value) if isinstance(value, Series) else value for name, value in values.items()}
+
+
+def started(**changes) -> Record:
+    event = RunStarted(
+        **{
+            "run_id": "r",
+            "parameter_count": 1000,
+            "max_steps": 100,
+            "tokens_per_step": 256,
+            "steps_per_epoch": 50.0,
+            "train_tokens": 9000,
+            "val_tokens": 1000,
+            "vocab_size": 512,
+            "world_size": 1,
+            "threads": 2,
+            "device": "cpu",
+            "precision": "fp32",
+            **changes,
+        }
+    )
+    return Record(0.0, 0, event)
+
+
+def evaluated(step: int, val_loss: float, is_best: bool) -> Record:
+    values = dict.fromkeys((field.name for field in fields(EvaluationCompleted)), 1.0)
+    values |= {"step": step, "epoch": 1, "val_loss": val_loss, "is_best": is_best, "elapsed_seconds": step / 10}
+    return Record(float(step), 0, EvaluationCompleted(**values))
+
+
+def advice(step: int, level: str, rule: str = "overfitting") -> Record:
+    return Record(float(step), 0, AdviceRaised(rule, level, f"at {step}", "rest", step, {}))
+
+
+def test_a_healthy_recording_gives_its_figures(recording):
+    state = fold(recording("quick-test"))
+    assert (state.current_step, state.max_steps, state.epochs) == (2244, 2244, 2)
+    assert state.ended == RunFinished("completed", 2244, pytest.approx(47.382, abs=0.001))
+    assert [event.step for event in state.evaluations] == [
+        0, 200, 400, 600, 800, 1000, 1122, 1200, 1400, 1600, 1800, 2000, 2200, 2244,
+    ]  # fmt: skip
+    assert state.best is state.evaluation
+    assert state.best.val_loss == pytest.approx(4.011, abs=0.001)
+    assert state.best_checkpoint_step == 2244
+    assert state.standing_advice == []
+    assert len(state.train_loss) == 225
+    assert state.train_loss.last.last == state.step.train_loss
+    assert 2_000 < state.tokens_per_second < 50_000
+    assert state.elapsed_seconds == state.ended.elapsed_seconds
+
+
+def test_an_overfitting_recording_keeps_its_best_and_its_newest_advice(recording):
+    state = fold(recording("overfitting"))
+    assert (state.best.step, state.best_checkpoint_step) == (216, 216)
+    assert [event.level for event in state.standing_advice] == ["wrong"]
+    assert state.standing_advice[0].step == state.evaluation.step == state.current_step == 2400
+    raised = [record.event.level for record in state.feed if isinstance(record.event, AdviceRaised)]
+    assert raised == ["warning", "wrong"]
+
+
+@pytest.mark.parametrize("name", ["quick-test", "overfitting"])
+def test_every_prefix_of_a_recording_can_be_shown(recording, name):
+    state = RunState()
+    for record in recording(name):
+        state.apply(record)
+        assert state.elapsed_seconds >= 0
+        assert (state.epochs is None) == (state.started is None)
+        if state.step and state.epochs:
+            assert state.step.epoch <= state.epochs
+    assert state.step.epoch == state.epochs
+
+
+@pytest.mark.parametrize("name", ["quick-test", "overfitting"])
+@settings(max_examples=8)
+@given(limit=st.integers(1, 200_000))
+def test_the_state_does_not_depend_on_how_much_is_read_at_once(recordings, name, limit):
+    reader, state = EventLogReader(recordings / f"{name}.jsonl"), RunState()
+    while records := reader.read(limit):
+        for record in records:
+            state.apply(record)
+    whole = fold(EventLogReader(recordings / f"{name}.jsonl").read(10**9))
+    assert plain(state) == plain(whole)
+
+
+@given(st.integers(1, 3000), st.integers(1, 9), st.integers(1, 12), st.integers(1, 30))
+def test_the_epochs_are_those_that_the_trainer_counts(count, batch, epochs, fewer):
+    import numpy as np
+
+    windows = TrainingWindows(np.zeros(count + 1, np.uint16), 1, 1, batch, 1)
+    for max_steps in (windows.steps_for(epochs), max(1, windows.steps_for(epochs) - fewer)):
+        state = fold([started(max_steps=max_steps, steps_per_epoch=windows.steps_per_epoch)])
+        assert state.epochs == windows.epoch_of(max_steps)
+    if count >= batch:
+        assert windows.epoch_of(windows.steps_for(epochs)) == epochs
+
+
+def test_nothing_is_known_at_first():
+    state = RunState()
+    assert (state.current_step, state.max_steps, state.epochs, state.evaluation) == (0, None, None, None)
+    assert (state.elapsed_seconds, state.tokens_per_second, state.standing_advice) == (0.0, None, [])
+    assert fold([started(steps_per_epoch=0.0)]).epochs is None
+
+
+def test_a_resume_takes_back_everything_after_its_step(step_event):
+    first = [started(), *(step_event(step) for step in range(1, 61))]
+    first += [evaluated(20, 3.0, is_best=True), Record(20.0, 0, CheckpointSaved(20, "s", is_best=True, seconds=1.0))]
+    first += [evaluated(40, 2.0, is_best=True), Record(40.0, 0, CheckpointSaved(40, "s", is_best=True, seconds=1.0))]
+    first += [advice(20, "note", "plateau"), advice(40, "wrong"), Record(60.0, 0, RunFailed("power", 60, 6.0))]
+    state = fold([*first, started(resumed_from_step=30)])
+    assert (state.current_step, state.step, state.ended) == (30, None, None)
+    assert [event.step for event in state.evaluations] == [20]
+    assert (state.best.step, state.best_checkpoint_step) == (20, 20)
+    assert [event.rule for event in state.standing_advice] == ["plateau"]
+    for series in (state.train_loss, state.train_perplexity, state.learning_rate):
+        assert [bucket.last_step for bucket in series] == list(range(1, 31))
+    state.apply(step_event(31, loss=7.0, segment=1))
+    assert (state.current_step, state.train_loss.last.last) == (31, 7.0)
+
+
+def test_a_resume_keeps_what_came_before_its_step(step_event):
+    first = [started(), *(step_event(step) for step in range(1, 31)), evaluated(30, 2.0, is_best=True)]
+    state = fold([*first, Record(30.0, 0, RunFinished("stopped", 30, 3.1)), started(resumed_from_step=30)])
+    assert (state.current_step, state.step.step, state.best.step) == (30, 30, 30)
+    assert state.elapsed_seconds == 3.0
+
+
+def test_a_resumed_run_is_as_fast_as_it_is_now(step_event):
+    state = fold([started(), *(step_event(step, tokens_per_second=1e6) for step in range(1, 31))])
+    state.apply(started(resumed_from_step=30))
+    assert state.tokens_per_second is None
+    state.apply(step_event(31, tokens_per_second=10.0))
+    assert state.tokens_per_second == pytest.approx(10.0)
+
+
+def test_an_evaluation_that_is_measured_again_replaces_the_first():
+    state = fold([started(), evaluated(10, 3.0, is_best=True), evaluated(10, 2.5, is_best=True)])
+    assert [event.val_loss for event in state.evaluations] == [2.5]
+
+
+def test_advice_is_fed_once_a_level_but_its_figures_stay_fresh():
+    state = fold([advice(1, "warning"), advice(2, "warning"), advice(3, "wrong"), advice(4, "wrong")])
+    assert [record.event.step for record in state.feed] == [1, 3]
+    assert [event.evidence for event in state.standing_advice] == ["at 4"]
+    state.apply(Record(5.0, 0, AdviceCleared("overfitting", 5)))
+    state.apply(advice(6, "warning"))
+    assert [record.event.step for record in state.feed] == [1, 3, 5, 6]
+
+
+def test_standing_advice_is_worst_first_and_unknown_levels_come_last():
+    raised = [advice(1, "note", "a"), advice(2, "wrong", "b"), advice(3, "odd", "c"), advice(4, "warning", "d")]
+    assert [event.rule for event in fold(raised).standing_advice] == ["b", "d", "a", "c"]
+
+
+def test_the_feed_is_bounded():
+    state = fold(evaluated(step, 1.0, is_best=False) for step in range(2 * FEED_LENGTH))
+    assert len(state.feed) == FEED_LENGTH
+    assert state.feed[-1].event.step == 2 * FEED_LENGTH - 1
+
+
+def test_a_step_without_a_loss_leaves_a_gap(step_event):
+    step = step_event(1)
+    state = fold([started(), replace(step, event=replace(step.event, train_loss=None, train_perplexity=None))])
+    assert (len(state.train_loss), len(state.learning_rate), state.current_step) == (0, 1, 1)
