@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tui_trainer.events import ControlApplied, Event
-from tui_trainer.runs.control import take_commands
+from tui_trainer.events import ControlApplied, ControlDiscarded, Event
+from tui_trainer.runs.control import Command, take_commands
 
 CONTROL_INTERVAL_SECONDS = 0.1
 
@@ -37,13 +37,14 @@ class ControlDesk:
     """Looks into `control/` a few times a second and applies what lies there."""
 
     def __init__(self, folder: Path, switch: StopSwitch, emit: Callable[[Event], None]) -> None:
-        """Discards the commands that were meant for an earlier process of this run."""
+        """Discards the commands that were meant for an earlier process of this run, and names them in the log."""
         self._folder = folder
         self._switch = switch
         self._emit = emit
         self._looked_at = 0.0
         self.step = 0
-        take_commands(folder)
+        for command in take_commands(folder):
+            self._discard(command)
 
     def check(self) -> None:
         """Cheap enough for each micro-batch.
@@ -60,4 +61,9 @@ class ControlDesk:
             if command.action == "stop":
                 self._emit(ControlApplied(command.id, "stop", command.value, command.requested_by, self.step))
                 self._switch.set()
+            else:
+                self._discard(command)
         self._switch.check()
+
+    def _discard(self, command: Command) -> None:
+        self._emit(ControlDiscarded(command.id, command.action, command.value, command.requested_by))

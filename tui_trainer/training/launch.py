@@ -5,18 +5,14 @@ from __future__ import annotations
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from tui_trainer.config import RunConfig
-from tui_trainer.errors import UserError
 from tui_trainer.runs.directory import RunDirectory
+from tui_trainer.training.failures import EXIT_ERROR, EXIT_FINISHED, explain
 from tui_trainer.training.interruption import StopRequested, StopSwitch
-
-EXIT_FINISHED = 0
-EXIT_ERROR = 1
-EXIT_USAGE = 2
-EXIT_DIVERGED = 3
 
 
 @dataclass(frozen=True)
@@ -76,35 +72,28 @@ class TrainingHandle:
     def _run(self) -> None:
         try:
             from tui_trainer.training.session import hold_session
-            from tui_trainer.training.trainer import Diverged
         except ImportError as error:
-            self._fail(EXIT_ERROR, f"torch cannot be imported: {error}")
+            self.exit_code, self.failure = EXIT_ERROR, f"torch cannot be imported: {error}".splitlines()[0]
             return
         try:
             hold_session(self._request, self._switch, self._announce)
-        except StopRequested:  # before its first checkpoint: there is nothing to show
-            self.run_dir = None
-        except UserError as error:
-            self._fail(EXIT_USAGE, str(error))
-        except Diverged as error:
-            self._fail(EXIT_DIVERGED, f"the training diverged: {error}\n{DIVERGED_REMEDY}")
+        except StopRequested:  # before there was anything to save
+            pass
         except BaseException as error:  # noqa: BLE001 - the thread's outermost frame: reported, never lost
-            self._fail(EXIT_ERROR, f"{type(error).__name__}: {error}".splitlines()[0])
-            self._write_traceback()
-
-    def _fail(self, exit_code: int, failure: str) -> None:
-        self.exit_code, self.failure = exit_code, "\n".join(failure.splitlines()[:3])
+            self.exit_code, self.failure = explain(error)
+            if self.exit_code == EXIT_ERROR:
+                self._write_traceback()
+        if self.run_dir and not self.run_dir.path.exists():
+            self.run_dir = None
 
     def _write_traceback(self) -> None:
         """The traceback is for the maintainers, so it goes to a file and not to the screen."""
         if self.run_dir is None:
             traceback.print_exc()
             return
-        with self.run_dir.console_log.open("a") as log:
+        # A disk that takes no traceback has already been reported by its first error.
+        with suppress(OSError), self.run_dir.console_log.open("a") as log:
             traceback.print_exc(file=log)
-
-
-DIVERGED_REMEDY = "lower [training] learning_rate, for instance to a tenth, and check the data; the best is kept"
 
 
 def ignore_directory(run: RunDirectory) -> None:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import shutil
 import time
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 
 import torch
 
 from tui_trainer.checkpoints import CheckpointStore
-from tui_trainer.config import RunConfig
+from tui_trainer.config import RunConfig, to_toml
 from tui_trainer.data.batches import EvaluationWindows, TrainingWindows, check_lengths
 from tui_trainer.data.corpus import open_corpus
 from tui_trainer.data.tokenizers import Tokenizer, load_tokenizer
@@ -30,6 +30,7 @@ from tui_trainer.runs.files import replace_file
 from tui_trainer.runs.lock import RunLock
 from tui_trainer.runs.status import StatusFile
 from tui_trainer.training.device import choose_device, choose_precision
+from tui_trainer.training.failures import explain, full_disk_explained
 from tui_trainer.training.interruption import ControlDesk, StopRequested, StopSwitch
 from tui_trainer.training.launch import NewRun, ResumedRun
 from tui_trainer.training.optimizer import make_optimizer
@@ -45,7 +46,8 @@ MAX_TRAIN_EVAL_WINDOWS = 256
 def hold_session(request: NewRun | ResumedRun, switch: StopSwitch, announce: Callable[[RunDirectory], None]) -> None:
     """Trains one run from its start, or from its last checkpoint, to its end.
 
-    A new run that ends by a mistake or a stop before its first checkpoint leaves no directory behind.
+    A new run that ends by a mistake or a stop before its first checkpoint leaves no directory behind, and a
+    resumed one that does not get as far as its first step is what it was before.
 
     Args:
         request: the run.
@@ -60,7 +62,7 @@ def hold_session(request: NewRun | ResumedRun, switch: StopSwitch, announce: Cal
     device = choose_device(request.device)
     run = request.run if isinstance(request, ResumedRun) else _make_directory(request)
     try:
-        with RunLock(run.lock_file):
+        with full_disk_explained(run), RunLock(run.lock_file):
             announce(run)
             _train(run, request, device, switch)
     except (UserError, StopRequested):
@@ -81,44 +83,36 @@ def _make_directory(request: NewRun) -> RunDirectory:
 
 def _train(run: RunDirectory, request: NewRun | ResumedRun, device: torch.device, switch: StopSwitch) -> None:
     """Trains, and records how it ended whatever happens."""
-    status = StatusFile(run.status_file)
+    status, status_before = StatusFile(run.status_file), _read_if_there(run.status_file)
     log = EventLogWriter(run.event_log, last_segment(run.event_log) + 1, time.time)
-    state = "failed"
+    trainer, state, is_refused = None, "failed", False
     status.start()
     try:
-        trainer = _prepare(run, request, device, switch, status, _full_disk_is_said(run, log))
-        reason = trainer.train()
-        _full_disk_is_said(run, log)(
-            RunFinished(reason, trainer.progress.step, round(trainer.progress.elapsed_seconds, 3))
-        )
+        with full_disk_explained(run):
+            trainer = _prepare(run, request, device, switch, status, log.append)
+            reason = trainer.train()
+            log.append(RunFinished(reason, trainer.progress.step, round(trainer.progress.elapsed_seconds, 3)))
         state = "finished"
-    except StopRequested:
-        raise
     except BaseException as error:
+        is_refused = trainer is None and isinstance(error, UserError | StopRequested)
+        elapsed = trainer.progress.elapsed_seconds if trainer else 0.0
         # The disk may be what failed, and the first error is the one to report.
         with contextlib.suppress(OSError):
-            log.append(RunFailed(f"{type(error).__name__}: {error}", status.step, 0.0))
+            if not is_refused:
+                log.append(RunFailed(explain(error)[1], status.step, round(elapsed, 3)))
         raise
     finally:
         status.close(state)
         log.close()
+        if is_refused and status_before:
+            replace_file(run.status_file, status_before)
 
 
-def _full_disk_is_said(run: RunDirectory, log: EventLogWriter) -> Callable[[Event], None]:
-    """The trainer's `emit`: appends to the log, and says what to do when there is no room."""
-
-    def emit(event: Event) -> None:
-        try:
-            log.append(event)
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            raise UserError(
-                f"{run.path}: no space left on this disk; the last checkpoint is kept\n"
-                f"free some space, then: tui-trainer resume {run.path}"
-            ) from error
-
-    return emit
+def _read_if_there(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
 
 
 def _prepare(
@@ -136,12 +130,14 @@ def _prepare(
     checkpoint = store.load("last", repair=True) if is_resumed else None
     progress = Progress.from_state(checkpoint.state["progress"]) if checkpoint else Progress()
     control = ControlDesk(run.control, switch, emit)
+    control.step = progress.step
     tokenizer, split = _prepare_data(run, config, is_resumed, control, status, emit)
     train_windows = TrainingWindows(
         split.train, config.model.context_length, config.stride, config.training.batch_size, config.training.seed
     )
     max_steps = config.training.max_steps or train_windows.steps_for(config.training.epochs or DEFAULT_EPOCHS)
-    if progress.step >= max_steps:
+    # A run that was stopped within its last evaluation still owes that one.
+    if progress.step > max_steps or progress.step == max_steps == progress.evaluated_step:
         raise UserError(
             f"{run.path}: complete at step {progress.step:,} of {max_steps:,}\n"
             f"to go on: tui-trainer resume {run.path} --set training.max_steps={progress.step * 2}"
@@ -159,6 +155,9 @@ def _prepare(
     rows = evaluation_batch_size(config, tokenizer.vocab_size)
     val_windows = EvaluationWindows(split.val, config.model.context_length, rows)
     train_eval_windows = EvaluationWindows(split.train, config.model.context_length, rows, MAX_TRAIN_EVAL_WINDOWS)
+    if is_resumed:
+        # What was changed for this resume also holds for the next one.
+        replace_file(run.config_file, to_toml(config).encode())
     emit(
         RunStarted(
             run_id=run.run_id,

@@ -30,3 +30,8 @@ def load_state_tensors(model: GPT, optimizer: torch.optim.Optimizer, tensors: Ma
     model.load_state_dict(weights)
     load_optimizer_tensors(model, optimizer, tensors)
     random_state.restore(tensors, model.wte.weight.device)
+
+
+def find_non_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """The name of a tensor with a NaN or an infinity in it: such a state must never replace a good checkpoint."""
+    return next((name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())), None)

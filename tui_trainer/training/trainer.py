@@ -8,8 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from tui_trainer.checkpoints import CheckpointStore
 from tui_trainer.config import RunConfig
@@ -30,26 +28,13 @@ from tui_trainer.lr_schedule import LearningRateSchedule
 from tui_trainer.model import GPT
 from tui_trainer.runs.status import StatusFile
 from tui_trainer.training import random_state
-from tui_trainer.training.device import autocast, peak_memory_bytes
+from tui_trainer.training.device import peak_memory_bytes
 from tui_trainer.training.evaluation import Measurement, evaluate, perplexity_of
+from tui_trainer.training.failures import Diverged
 from tui_trainer.training.interruption import ControlDesk, StopRequested
 from tui_trainer.training.progress import Progress
-from tui_trainer.training.state import state_tensors
-
-
-class Diverged(Exception):  # noqa: N818 - the field's word for it
-    """A loss or a gradient is no longer a finite number."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one step measured."""
-
-    loss: float
-    accuracy: float
-    grad_norm: float
-    is_clipped: bool
-    learning_rate: float
+from tui_trainer.training.state import find_non_finite, state_tensors
+from tui_trainer.training.step import Outcome, update
 
 
 @dataclass
@@ -87,34 +72,34 @@ class Trainer:
         The last complete step is saved in each case.
 
         Raises:
-            Diverged: when a loss or gradient is not finite; nothing of that step is kept or saved.
+            Diverged: when a loss, gradient or weight is not finite; nothing of that step is kept or saved.
         """
         self.model.train()
         self._started = time.monotonic() - self.progress.elapsed_seconds
+        self._is_saved = self.store.pointer("last") == self.progress.step
         try:
             reason = self._loop()
         except StopRequested:
             reason = "stopped"
-        if self.store.pointer("last") != self.progress.step:
+        if not self._is_saved:
             self._save(is_best=False)
         return reason
 
     def _loop(self) -> str:
         self._enter("training", self.max_steps)
         while True:
-            if self._evaluation_is_due():
-                is_best = self._evaluate()
-                if is_best:
-                    self._save(is_best=True)
+            is_evaluated = self._evaluation_is_due()
+            is_best = is_evaluated and self._evaluate()
+            if is_best or self._checkpoint_is_due():
+                self._save(is_best=is_best)
+                self._enter("training", self.max_steps)
+            elif is_evaluated:
                 self._enter("training", self.max_steps)
             if self._has_lost_patience():
                 return "early_stopped"
             if self.progress.step >= self.max_steps:
                 return "completed"
             self._step()
-            if self.progress.step % self.config.training.checkpoint_interval == 0 and not self._evaluation_is_due():
-                self._save(is_best=False)
-                self._enter("training", self.max_steps)
 
     def _step(self) -> None:
         """One optimizer update, or, when interrupted, nothing at all."""
@@ -127,6 +112,7 @@ class Trainer:
             raise
         self.progress.step += 1
         self.progress.tokens_seen += self.config.tokens_per_step
+        self._is_saved = False
         self._note_time()
         self.status.update(
             step=self.progress.step, phase_done=self.progress.step, elapsed_seconds=self.progress.elapsed_seconds
@@ -135,38 +121,18 @@ class Trainer:
             self._report(outcome, time.monotonic() - started)
 
     def _update(self, step: int) -> Outcome:
-        """Forward, loss, backward over the micro-batches, clip, and the optimizer's update."""
-        learning_rate = self.schedule(step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
-        self.optimizer.zero_grad(set_to_none=True)
-        inputs, targets = (torch.from_numpy(part).to(self.device) for part in self.train_windows.batch(step))
-        nats, correct = self._accumulate_gradients(inputs, targets)
-        loss = float(nats) / targets.numel()
-        limit = self.config.training.grad_clip or math.inf
-        grad_norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit))
-        if not (math.isfinite(loss) and math.isfinite(grad_norm)):
-            raise Diverged(f"step {step}: train loss {loss:g}, gradient norm {grad_norm:g}")
-        self.optimizer.step()
-        return Outcome(loss, int(correct) / targets.numel(), grad_norm, grad_norm > limit, learning_rate)
-
-    def _accumulate_gradients(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Gradients of the mean loss over all tokens of the step, whatever the micro-batches.
-
-        Returns:
-            The summed loss in nats and the number of right first choices.
-        """
-        nats, correct = torch.zeros((), device=self.device), torch.zeros((), device=self.device, dtype=torch.long)
-        size = self.config.micro_batch_size
-        for x, y in zip(torch.split(inputs, size), torch.split(targets, size), strict=True):
-            self._control_check()
-            with autocast(self.precision, self.device):
-                logits = self.model(x).flatten(0, 1)
-            loss = F.cross_entropy(logits.float(), y.flatten(), reduction="sum")
-            torch.autograd.backward(loss / targets.numel())
-            nats += loss.detach()
-            correct += (logits.detach().argmax(-1) == y.flatten()).sum()
-        return nats, correct
+        try:
+            return update(
+                self.model,
+                self.optimizer,
+                self.train_windows.batch(step),
+                self.schedule(step),
+                self.config,
+                self.precision,
+                self._control_check,
+            )
+        except Diverged as error:
+            raise Diverged(f"step {step}: {error}") from error
 
     def _evaluation_is_due(self) -> bool:
         step = self.progress.step
@@ -175,6 +141,9 @@ class Trainer:
             or step == self.max_steps
             or self.train_windows.is_epoch_end(step)
         )
+
+    def _checkpoint_is_due(self) -> bool:
+        return not self._is_saved and self.progress.step % self.config.training.checkpoint_interval == 0
 
     def _evaluate(self) -> bool:
         """Measures both sides in the same way and says whether the validation loss is the best so far."""
@@ -186,13 +155,14 @@ class Trainer:
         )
         progress = self.progress
         if not (math.isfinite(train.loss) and math.isfinite(val.loss)):
-            raise Diverged(f"step {progress.step}: validation loss {val.loss:g}")
+            raise Diverged(f"step {progress.step}: train loss {train.loss:g}, validation loss {val.loss:g}")
         is_best = progress.best_val_loss is None or val.loss < progress.best_val_loss
         if is_best:
             progress.best_val_loss, progress.best_step = val.loss, progress.step
         self._count_patience(val.loss)
         progress.evaluated_step = progress.step
         progress.evaluations.append((progress.step, train.loss, val.loss))
+        self._is_saved = False
         self._note_time()
         self.emit(self._evaluation_event(train, val, is_best, time.monotonic() - started))
         self._diagnose()
@@ -238,15 +208,19 @@ class Trainer:
         self._enter("saving", None)
         progress = self.progress
         self._note_time()
+        tensors = state_tensors(self.model, self.optimizer)
+        if name := find_non_finite(tensors):
+            raise Diverged(f"step {progress.step}: {name} is not finite")
         metrics = {"val_loss": progress.best_val_loss if is_best else self._last_val_loss()}
         path = self.store.save(
             progress.step,
-            state_tensors(self.model, self.optimizer),
+            tensors,
             {"progress": progress.as_state(), "threads": torch.get_num_threads()},
             metrics,
             is_best=is_best,
             keep=self.config.training.keep_checkpoints,
         )
+        self._is_saved = True
         self.emit(CheckpointSaved(progress.step, path.name, is_best, round(time.monotonic() - started, 3)))
 
     def _last_val_loss(self) -> float | None:

@@ -1,0 +1,46 @@
+"""How a training can end badly: the words and the exit code for each. No torch."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tui_trainer.errors import UserError
+from tui_trainer.runs.directory import RunDirectory
+
+EXIT_FINISHED = 0
+EXIT_ERROR = 1
+EXIT_USAGE = 2
+EXIT_DIVERGED = 3
+
+DIVERGED_REMEDY = "lower [training] learning_rate, for instance to a tenth, and check the data; the best is kept"
+
+
+class Diverged(Exception):  # noqa: N818 - the field's word for it
+    """A loss, a gradient or a weight is no longer a finite number."""
+
+
+def explain(error: BaseException) -> tuple[int, str]:
+    """The exit code and at most three lines for a person."""
+    if isinstance(error, UserError):
+        code, text = EXIT_USAGE, str(error)
+    elif isinstance(error, Diverged):
+        code, text = EXIT_DIVERGED, f"the training diverged: {error}\n{DIVERGED_REMEDY}"
+    else:
+        code, text = EXIT_ERROR, f"{type(error).__name__}: {error}".splitlines()[0]
+    return code, "\n".join(text.splitlines()[:3])
+
+
+@contextmanager
+def full_disk_explained(run: RunDirectory) -> Iterator[None]:
+    """Turns a disk without room, whoever met it, into a mistake that a person can mend."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise UserError(
+            f"{run.path}: no space left on this disk; the last checkpoint is kept\n"
+            f"free some space, then: tui-trainer resume {run.path}"
+        ) from error
