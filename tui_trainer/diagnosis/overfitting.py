@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ RULE = "overfitting"
 GUIDE_MARGIN = 0.5
 """The guide's rule of thumb: val_loss > best_val_loss + 0.5, in nats."""
 RELATIVE_MARGIN = 0.01
+NOISE_MARGIN = 4
+"""In standard deviations. On a level but noisy curve the lowest of the medians is itself about two below it."""
 RISING_EVALUATIONS = 3
 RECOVERED_SHARE = 0.5
 """A warning goes when the rise is below this share of what raised it, so that it never flickers."""
@@ -44,16 +47,20 @@ def find_overfitting(evaluations: Sequence[Evaluation], raised_level: str | None
     rise = last.val_loss - best.val_loss
     if rise > GUIDE_MARGIN * (RECOVERED_SHARE if raised_level == "wrong" else 1.0):
         return _advice("wrong", best, last, rise)
-    margin = max(RELATIVE_MARGIN * best.val_loss, 2 * noise_of([evaluation.val_loss for evaluation in evaluations]))
+    val_losses = [evaluation.val_loss for evaluation in evaluations]
+    margin = max(RELATIVE_MARGIN * best.val_loss, NOISE_MARGIN * noise_of(val_losses))
     if raised_level:
         margin *= RECOVERED_SHARE
-    recent = [evaluation for evaluation in evaluations if evaluation.step > best.step][-RISING_EVALUATIONS:]
-    is_rising = len(recent) == RISING_EVALUATIONS and all(
-        evaluation.val_loss - best.val_loss > margin for evaluation in recent
-    )
-    if is_rising and last.train_loss < best.train_loss:
+    is_past_best = sum(evaluation.step > best.step for evaluation in evaluations) >= RISING_EVALUATIONS
+    if is_past_best and _lasting_rise(val_losses) > margin and last.train_loss < best.train_loss:
         return _advice("warning", best, last, rise)
     return None
+
+
+def _lasting_rise(losses: Sequence[float]) -> float:
+    """How far the newest three stand above the lowest three, by their medians: one lucky value is no low."""
+    medians = [statistics.median(losses[end - 3 : end]) for end in range(3, len(losses) + 1)]
+    return medians[-1] - min(medians)
 
 
 def _advice(level: str, best: Evaluation, last: Evaluation, rise: float) -> Advice:
