@@ -102,7 +102,7 @@ class MonitorScreen(PreciseScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """The footer shows only keys that work now: while a person types, letters are text."""
         if action == "prompt":
-            return not self.is_typing and self.follower is not None
+            return not self.is_typing and self.follower is not None and self.query_one(PromptPanel).display
         if action == "back":
             return not self.is_typing and not self.training.is_alive() and len(self.app.screen_stack) > 2
         return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tui_trainer.monitor import numbers
 from tui_trainer.monitor.run_state import RunState
-from tui_trainer.tui.lines import Line
+from tui_trainer.tui.lines import Line, width_of
 from tui_trainer.tui.widgets.run_pane import RunPane
 
 LABEL, COLUMN = 12, 10
@@ -18,7 +18,7 @@ class Figures(RunPane):
     def draw_lines(self, width: int, height: int) -> list[Line]:
         state = self.follower.state if self.follower else RunState()
         if height < 6:
-            return _short(state)
+            return _short(state, width)
         at = f"at step {state.evaluation.step:,}" if state.evaluation else "at the first evaluation"
         head: Line = [
             (" " * LABEL, ""),
@@ -91,21 +91,30 @@ def _size(state: RunState) -> list[Line]:
     ]  # fmt: skip
 
 
-def _short(state: RunState) -> list[Line]:
+def _short(state: RunState, width: int) -> list[Line]:
+    """Two lines of the figures that matter most; on a narrow screen the last ones are left out, never cut."""
     step, evaluation = state.step, state.evaluation
-    val = evaluation.val_loss if evaluation else None
-    return [
-        [
-            (" train ", "label"), (numbers.loss(step.train_loss if step else None).rjust(6), "train"),
-            ("  val ", "label"), (numbers.loss(val).rjust(6), "val"),
-            ("  ppl ", "label"), (numbers.perplexity(getattr(evaluation, "val_perplexity", None)).rjust(6), "val"),
-            ("  acc ", "label"), (numbers.percent(getattr(evaluation, "val_accuracy", None)).rjust(6), "val"),
-            ("  bits/byte ", "label"), (numbers.loss(getattr(evaluation, "val_bpb", None)).rjust(5), "val"),
-        ],
-        [
-            (" lr ", "label"), (numbers.rate(step.learning_rate if step else None).rjust(9), "value"),
-            ("  grad ", "label"), (numbers.loss(step.grad_norm if step else None).rjust(6), "value"),
-            ("  tok/s ", "label"), (numbers.short(state.tokens_per_second).rjust(7), "value"),
-            ("  memory ", "label"), (numbers.size(step.peak_memory_bytes if step else None).rjust(7), "value"),
-        ],
-    ]  # fmt: skip
+    measured = [
+        (" train ", numbers.loss(getattr(step, "train_loss", None)).rjust(6), "train"),
+        ("  val ", numbers.loss(getattr(evaluation, "val_loss", None)).rjust(6), "val"),
+        ("  ppl ", numbers.perplexity(getattr(evaluation, "val_perplexity", None)).rjust(6), "val"),
+        ("  acc ", numbers.percent(getattr(evaluation, "val_accuracy", None)).rjust(6), "val"),
+        ("  bits/byte ", numbers.loss(getattr(evaluation, "val_bpb", None)).rjust(5), "val"),
+    ]
+    machine = [
+        (" tok/s ", numbers.short(state.tokens_per_second).rjust(6), "value"),
+        ("  lr ", numbers.rate(getattr(step, "learning_rate", None)).rjust(7), "value"),
+        ("  grad ", numbers.loss(getattr(step, "grad_norm", None)).rjust(6), "value"),
+        ("  memory ", numbers.size(getattr(step, "peak_memory_bytes", None)).rjust(7), "value"),
+    ]
+    return [_as_fits(measured, width), _as_fits(machine, width)]
+
+
+def _as_fits(items: list[tuple[str, str, str]], width: int) -> Line:
+    line: Line = []
+    for label, figure, role in items:
+        longer: Line = [*line, (label, "label"), (figure, role)]
+        if width_of(longer) > width:
+            break
+        line = longer
+    return line

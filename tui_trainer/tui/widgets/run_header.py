@@ -11,7 +11,7 @@ from tui_trainer.monitor.safe_text import safe_line
 from tui_trainer.tui.lines import Line, spread
 from tui_trainer.tui.widgets.run_pane import RunPane
 
-WIDE = 100
+NARROW, WIDE = 60, 100
 
 
 class RunHeader(RunPane):
@@ -28,7 +28,8 @@ class RunHeader(RunPane):
         self.redraw()
 
     def draw_lines(self, width: int, height: int) -> list[Line]:
-        left: Line = [(" tui-trainer", "accent"), (" ▸ ", "quiet"), (safe_line(self.preset), "value")]
+        left: Line = [(" tui-trainer", "accent"), (" ▸", "quiet")] if width >= NARROW else []
+        left += [(" ", ""), (safe_line(self.preset), "value")]
         if self.follower and width >= WIDE:
             left += [(" ▸ ", "quiet"), (_short_id(self.follower.run.run_id), "label")]
         return [spread(left, self._right(width), width)]
@@ -42,7 +43,7 @@ class RunHeader(RunPane):
         if state.max_steps is not None:
             step = f"{state.current_step:,}".rjust(len(f"{state.max_steps:,}"))
             line += [("   step ", "label"), (step, "value"), (f" / {state.max_steps:,}", "label")]
-        if state.step and width >= 70:
+        if state.step and width >= NARROW:
             epochs = numbers.whole(state.epochs)
             line += [("   epoch ", "label"), (str(state.step.epoch), "value"), (f" / {epochs}", "label")]
         return [*line, (" ", "")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tui_trainer.diagnosis import Evaluation, find_verdict
 from tui_trainer.monitor.run_state import RunState
 from tui_trainer.monitor.safe_text import safe_line
-from tui_trainer.tui.lines import Line, wrap
+from tui_trainer.tui.lines import Line, cut, wrap
 from tui_trainer.tui.widgets.run_pane import RunPane
 
 SIGNS = {"good": "✓", "waiting": "·", "note": "•", "warning": "▲", "wrong": "✗"}
@@ -30,6 +30,8 @@ class VerdictLine(RunPane):
             lines.append([(f" {sign} " if index == 0 else "   ", role), (piece, role if level == "wrong" else "value")])
         if remedy:
             lines += [[("   ", ""), (piece, "label")] for piece in wrap(safe_line(remedy), max(1, width - 3))]
+        if len(lines) > height:
+            lines[height - 1] = cut([*lines[height - 1], (" …".ljust(width), "label")], width)
         return lines
 
     def _judge(self) -> tuple[str, str, str]:
