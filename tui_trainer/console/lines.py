@@ -9,6 +9,7 @@ from tui_trainer.events import (
     AdviceRaised,
     CheckpointSaved,
     ControlApplied,
+    ControlDiscarded,
     EvaluationCompleted,
     PhaseStarted,
     Record,
@@ -26,15 +27,19 @@ LINES_A_RUN = 50
 
 
 class LineFormatter:
-    """Turns records into lines. It keeps no state of its own: figures come from the follower."""
+    """Turns records into lines. Figures come from the follower; its own is only which step it showed last.
+
+    A log may come from anywhere, so each line is made safe as a whole.
+    """
 
     def __init__(self, follower: RunFollower) -> None:
         self._follower = follower
+        self._shown_share = -1
 
     def line(self, record: Record) -> str | None:
         """The line for a record, or None for one that is not worth a line."""
         text = self._text(record)
-        return f"{datetime.fromtimestamp(record.time):%H:%M:%S}  {text}" if text else None
+        return safe_line(f"{datetime.fromtimestamp(record.time):%H:%M:%S}  {text}") if text else None
 
     def _text(self, record: Record) -> str | None:
         match record.event:
@@ -53,52 +58,62 @@ class LineFormatter:
                 is_news = self._follower.state.feed[-1] is record
                 if not is_news:
                     return None
-                return f"{event.level:<7} {event.rule}: {safe_line(event.evidence)}. {event.remedy}"
+                return f"{event.level:<7} {event.rule}: {event.evidence}. {event.remedy}"
             case AdviceCleared() as event:
                 return f"cleared {event.rule}"
             case ControlApplied() as event:
-                return f"control {safe_line(event.action)}, asked for by {safe_line(event.requested_by)}"
+                return f"control {event.action}, asked for by {event.requested_by}"
+            case ControlDiscarded() as event:
+                return f"control {event.action} had no effect, asked for by {event.requested_by}"
             case RunFinished() as event:
                 after = numbers.duration(event.elapsed_seconds)
                 return f"ended   {event.reason.replace('_', ' ')} at step {event.step:,} after {after}"
             case RunFailed() as event:
-                return f"failed  {safe_line(event.reason)}"
+                return f"failed  {event.reason}"
         return None
 
     def _start(self, event: RunStarted) -> str:
         resumed = "" if event.resumed_from_step is None else f"   resumed from step {event.resumed_from_step:,}"
         return (
-            f"started {safe_line(event.run_id)}   {numbers.short(event.parameter_count)} parameters"
+            f"started {event.run_id}   {numbers.short(event.parameter_count)} parameters"
             f"   {numbers.short(event.train_tokens)} + {numbers.short(event.val_tokens)} tokens"
+            f"   vocabulary {event.vocab_size:,}"
             f"   {event.max_steps:,} steps   {event.device} {event.precision}, {event.threads} threads{resumed}"
         )
 
     def _is_shown(self, event: StepCompleted) -> bool:
+        """The first step of each fiftieth of the run, whatever steps the log has, and the last."""
         max_steps = self._follower.state.max_steps or 0
-        return event.step in (1, max_steps) or event.step % max(1, round(max_steps / LINES_A_RUN)) == 0
+        share = event.step // max(1, round(max_steps / LINES_A_RUN))
+        is_news, self._shown_share = share != self._shown_share, share
+        return is_news or event.step == max_steps
 
     def _step(self, event: StepCompleted) -> str:
         state = self._follower.state
         max_steps = state.max_steps or event.step
-        width = len(f"{max_steps:,}")
-        clipped = " clipped" if event.is_clipped else ""
+        epochs = str(state.epochs or numbers.UNKNOWN)
         return (
-            f"step    {event.step:>{width},}/{max_steps:,}  epoch {event.epoch}/{state.epochs or numbers.UNKNOWN}"
+            f"step    {self._step_figure(event.step)}/{max_steps:,}  epoch {event.epoch:>{len(epochs)}}/{epochs}"
             f"  {100 * event.step / max_steps:3.0f} %"
             f"  loss {numbers.loss(event.train_loss):>6}  ppl {numbers.perplexity(event.train_perplexity):>6}"
             f"  acc {numbers.percent(event.train_accuracy):>6}  lr {numbers.rate(event.learning_rate):>6}"
-            f"  grad {numbers.loss(event.grad_norm)}{clipped}"
-            f"  {numbers.short(state.tokens_per_second)} tok/s"
-            f"  {numbers.size(event.peak_memory_bytes)}"
+            f"  grad {numbers.loss(event.grad_norm):>6}{' clipped' if event.is_clipped else '        '}"
+            f"  {numbers.short(event.tokens_seen):>6} tokens seen  {numbers.short(state.tokens_per_second):>6} tok/s"
+            f"  {numbers.size(event.peak_memory_bytes):>7}"
             f"  {numbers.duration(event.elapsed_seconds)} gone, {numbers.duration(self._follower.seconds_left)} left"
         )
 
     def _evaluation(self, event: EvaluationCompleted) -> str:
         return (
-            f"eval    step {event.step:,}"
-            f"  train loss {numbers.loss(event.train_eval_loss)}  ppl {numbers.perplexity(event.train_eval_perplexity)}"
-            f"  acc {numbers.percent(event.train_eval_accuracy)}"
-            f"  val loss {numbers.loss(event.val_loss)}  ppl {numbers.perplexity(event.val_perplexity)}"
-            f"  acc {numbers.percent(event.val_accuracy)}  bits/byte {numbers.loss(event.val_bpb)}"
+            f"eval    step {self._step_figure(event.step)}"
+            f"  train loss {numbers.loss(event.train_eval_loss):>6}"
+            f"  ppl {numbers.perplexity(event.train_eval_perplexity):>6}"
+            f"  acc {numbers.percent(event.train_eval_accuracy):>6}"
+            f"  val loss {numbers.loss(event.val_loss):>6}  ppl {numbers.perplexity(event.val_perplexity):>6}"
+            f"  acc {numbers.percent(event.val_accuracy):>6}  bits/byte {numbers.loss(event.val_bpb):>5}"
             f"{'  best' if event.is_best else ''}"
         )
+
+    def _step_figure(self, step: int) -> str:
+        """As wide as the last step of the run."""
+        return f"{step:>{len(f'{self._follower.state.max_steps or step:,}')},}"

@@ -82,13 +82,14 @@ class RunDirectory:
         """
         return parse_config(read_toml(self.config_file), str(self.config_file))
 
-    def best_metrics(self) -> dict[str, Any]:
+    def best_metrics(self) -> dict[str, float]:
         """What was measured of the best checkpoint, or an empty table when there is none."""
         step = (read_json(self.checkpoints / "best.json") or {}).get("step")
         if not isinstance(step, int):
             return {}
         metrics = (read_json(self.checkpoints / f"step-{step:08}.json") or {}).get("metrics")
-        return metrics if isinstance(metrics, dict) else {}
+        items = metrics.items() if isinstance(metrics, dict) else ()
+        return {name: value for name, value in items if isinstance(value, int | float)}
 
 
 def create_run(config: RunConfig, preset: str, run_dir: Path | None, now: datetime) -> RunDirectory:

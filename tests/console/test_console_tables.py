@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tui_trainer.console.tables import align, presets_table, runs_table
+from tui_trainer.monitor.forecast import make_forecast
+from tui_trainer.presets import ORDER, list_presets, load_preset
+from tui_trainer.runs.status import boot_id
+
+HOSTILE = "a\x1b]0;x\x07\x9b31m\u202e\nb"
+
+
+@given(st.lists(st.lists(st.text("abc 1", max_size=9), min_size=3, max_size=3), min_size=1, max_size=9))
+def test_columns_begin_or_end_at_the_same_place(rows):
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for line, row in zip(align(rows, right=frozenset({1})).split("\n"), rows, strict=True):
+        line = line.ljust(sum(widths) + 4)
+        assert line[: widths[0]] == row[0].ljust(widths[0])
+        assert line[widths[0] + 2 : widths[0] + 2 + widths[1]] == row[1].rjust(widths[1])
+        assert line[widths[0] + widths[1] + 4 :] == row[2].ljust(widths[2])
+
+
+def test_wide_characters_take_two_cells():
+    assert align([("한글", "x"), ("abcd", "y"), ("e\u0301", "z")]) == "한글  x\nabcd  y\ne\u0301     z"
+
+
+def test_a_line_has_no_spaces_at_its_end():
+    assert align([("a", ""), ("bb", "x")]) == "a\nbb  x"
+
+
+def table_of(*presets) -> list[str]:
+    return presets_table(presets, [make_forecast(preset, []) for preset in presets]).split("\n")
+
+
+def test_every_preset_has_its_line_in_the_order_of_the_picker(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    head, *lines = table_of(*list_presets())
+    assert head.split() == ["preset", "parameters", "tokens", "steps", "context", "memory", "time", "for"]
+    assert [line.split()[0] for line in lines] == list(ORDER)
+    assert len({line.index(preset.purpose) for line, preset in zip(lines, list_presets(), strict=True)}) == 1
+    assert "~" in lines[0]
+
+
+def test_a_hostile_preset_file_is_shown_not_obeyed(tmp_path):
+    path = tmp_path / "x\x1b[2J.toml"
+    path.write_text("# does \x9b31m \u202eevil\n# soon\n")  # TOML itself refuses ESC and BEL
+    assert all(line.isprintable() for line in table_of(load_preset(str(path))))
+
+
+def test_runs_are_shown_with_their_state_and_best(make_run):
+    here = {"host": socket.gethostname(), "boot_id": boot_id()}
+    best = make_run("done", state="finished", step=2244, max_steps=2244)
+    (best.checkpoints / "best.json").write_text('{"step": 7}')
+    (best.checkpoints / "step-00000007.json").write_text(json.dumps({"metrics": {"val_loss": 4.0114}}))
+    runs = [
+        best,
+        make_run("broken", state="failed", step=3, max_steps=10),
+        make_run("live", state="running", step=1, heartbeat=time.time() + 60, pid=os.getpid(), **here),
+        make_run("killed", state="running", step=1, heartbeat=time.time() + 60, pid=2**22 + 1, **here),
+        make_run("silent", state="running", step=1, host="elsewhere"),
+        make_run("bare"),
+    ]
+    head, *lines = runs_table(runs).split("\n")
+    assert head.split() == ["run", "preset", "state", "step", "best", "val", "where"]
+    assert [line.split()[2] for line in lines] == ["finished", "failed", "training", "interrupted", "stale", "unknown"]
+    assert lines[0].split()[3:] == ["2,244/2,244", "4.011", str(best.path)]
+    assert lines[-1].split()[3:5] == ["–", "–"]
+    assert len({line.index(str(run.path)) for line, run in zip(lines, runs, strict=True)}) == 1
+
+
+def test_a_hostile_run_is_shown_not_obeyed(make_run):
+    run = make_run("x\x1b[2J", description={"id": HOSTILE, "preset": HOSTILE}, state=HOSTILE, step=1)
+    ended = make_run("y", description={"id": "y", "preset": "p"}, state="finished", step=1)
+    (ended.checkpoints / "best.json").write_text('{"step": 7}')
+    (ended.checkpoints / "step-00000007.json").write_text('{"metrics": {"val_loss": "low"}}')
+    lines = runs_table([run, ended]).split("\n")
+    assert len(lines) == 3
+    assert all(line.isprintable() for line in lines)
