@@ -1,0 +1,350 @@
+"""How a training ends when something goes wrong, and when somebody asks it to."""
+
+import errno
+import math
+import os
+import shutil
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_runs import events, hold, sha_of, tensors_of, tiny_config, train, trained, write_text
+
+from tui_trainer.checkpoints import CheckpointStore
+from tui_trainer.config import RunConfig
+from tui_trainer.events import ControlApplied, ControlDiscarded, RunFailed, RunFinished, StepCompleted
+from tui_trainer.runs.control import send_command
+from tui_trainer.runs.directory import RunDirectory
+from tui_trainer.runs.lock import RunLock
+from tui_trainer.runs.status import read_status
+from tui_trainer.training.launch import NewRun, ResumedRun, TrainingHandle, launch
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> RunConfig:
+    return tiny_config(write_text(tmp_path))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    return RunDirectory(tmp_path / "run")
+
+
+def new(config: RunConfig, run: RunDirectory) -> NewRun:
+    return NewRun(config, "tiny", run.path, "cpu")
+
+
+def changed(config: RunConfig, **training: Any) -> RunConfig:
+    return config.model_copy(update={"training": config.training.model_copy(update=training)})
+
+
+def assert_good(run: RunDirectory) -> None:
+    """Both pointers load, and hold nothing but finite numbers."""
+    for which in ("best", "last"):
+        checkpoint = CheckpointStore(run.checkpoints).load(which)
+        assert checkpoint.warning is None
+        assert all(torch.isfinite(tensor).all() for tensor in checkpoint.tensors.values())
+        assert checkpoint.metrics["val_loss"] is None or math.isfinite(checkpoint.metrics["val_loss"])
+
+
+# Divergence
+
+
+def assert_diverged(handle: TrainingHandle, run: RunDirectory) -> None:
+    assert handle.exit_code == 3
+    assert handle.failure is not None and len(handle.failure.splitlines()) <= 3
+    assert "diverged" in handle.failure and "learning_rate" in handle.failure
+    assert events(run)[-1] == events(run, RunFailed)[0]
+    assert events(run, RunFailed)[0].reason == handle.failure
+    status = read_status(run.status_file)
+    assert status is not None and status.state == "failed"
+    assert_good(run)
+
+
+def test_a_learning_rate_that_is_far_too_high(config: RunConfig, run: RunDirectory) -> None:
+    wild = changed(
+        config, learning_rate=10.0, weight_decay=10.0, warmup_steps=0, schedule="constant", max_steps=200,
+        eval_interval=1, checkpoint_interval=1,
+    )  # fmt: skip
+    assert_diverged(train(new(wild, run)), run)
+
+
+@pytest.mark.parametrize("step", [1, 2, 7, 8])
+def test_a_loss_that_is_not_a_number(
+    config: RunConfig, run: RunDirectory, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    real, calls = torch.nn.functional.cross_entropy, 0
+
+    def poisoned(logits: torch.Tensor, *arguments: Any, **options: Any) -> torch.Tensor:
+        nonlocal calls
+        calls += logits.requires_grad
+        loss = real(logits, *arguments, **options)
+        return loss * math.nan if logits.requires_grad and calls == 2 * step else loss
+
+    monkeypatch.setattr(torch.nn.functional, "cross_entropy", poisoned)
+    handle = train(new(config, run))
+    assert_diverged(handle, run)
+    assert f"step {step}:" in str(handle.failure)
+    assert len(events(run, StepCompleted)) == step - 1
+
+
+@pytest.mark.parametrize("step", [1, 4, 5, 7, 14, 20])
+def test_weights_that_are_not_numbers_never_replace_a_checkpoint(
+    config: RunConfig, run: RunDirectory, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """The step itself is fine and its update is not; an evaluation, a checkpoint or a stop may come next."""
+    real, calls = torch.optim.AdamW.step, 0
+
+    def poisoned(optimizer: torch.optim.AdamW) -> None:
+        nonlocal calls
+        calls += 1
+        real(optimizer)
+        if calls == step:
+            with torch.no_grad():
+                optimizer.param_groups[1]["params"][0][0] = math.nan
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", poisoned)
+    assert_diverged(train(new(config, run)), run)
+
+
+def test_a_stop_after_weights_went_bad_keeps_the_good_ones(
+    config: RunConfig, run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, steps = torch.optim.AdamW.step, 0
+    handle = TrainingHandle(new(config, run), lambda directory: None)
+
+    def poisoned(optimizer: torch.optim.AdamW) -> None:
+        nonlocal steps
+        steps += 1
+        real(optimizer)
+        if steps == 3:
+            optimizer.param_groups[0]["params"][0].data.fill_(math.inf)
+            handle.stop()
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", poisoned)
+    handle.start()
+    handle.join(60)
+    assert_diverged(handle, run)
+
+
+# A full disk
+
+
+def fill_disk(monkeypatch: pytest.MonkeyPatch, name: str, spare: int) -> None:
+    """From now on, files whose name contains `name` take only so many more writes."""
+    real, written = os.write, 0
+
+    def write(descriptor: int, content: Any) -> int:
+        nonlocal written
+        if name in Path(f"/proc/self/fd/{descriptor}").resolve().name:
+            written += 1
+            if written > spare:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(descriptor, content)
+
+    monkeypatch.setattr(os, "write", write)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the names of open files are known on Linux only")
+@pytest.mark.parametrize(("name", "spare"), [("events.jsonl", 30), (".safetensors", 150), ("-step-0", 151)])
+def test_a_full_disk(
+    config: RunConfig, run: RunDirectory, monkeypatch: pytest.MonkeyPatch, name: str, spare: int
+) -> None:
+    with monkeypatch.context() as patch:
+        fill_disk(patch, name, spare)
+        handle = train(new(config, run))
+    assert handle.exit_code == 2
+    assert handle.failure is not None and len(handle.failure.splitlines()) <= 3
+    assert "no space" in handle.failure or "no room" in handle.failure
+    assert str(run.path) in handle.failure
+    assert_good(run)
+    assert not list(run.checkpoints.glob(".tmp-*"))
+    assert train(ResumedRun(run, config, "cpu")).exit_code == 0
+    assert events(run, RunFinished)[-1].step == 20
+
+
+def test_too_little_room_is_noticed_before_a_save(
+    config: RunConfig, run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage, calls = shutil.disk_usage(run.path.parent), 0
+
+    def shrink(folder: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        return usage if calls < 3 else usage._replace(free=1000)
+
+    monkeypatch.setattr(shutil, "disk_usage", shrink)
+    handle = train(new(config, run))
+    assert (handle.exit_code, handle.run_dir) == (2, run)
+    assert "no room for a checkpoint" in str(handle.failure)
+    assert events(run, RunFailed)[0].reason == handle.failure
+    assert_good(run)
+
+
+@pytest.mark.parametrize(
+    "call", ["tui_trainer.training.session.replace_file", "tui_trainer.data.tokenizers.Tokenizer.save"]
+)
+def test_a_disk_that_is_full_from_the_start(
+    config: RunConfig, run: RunDirectory, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def refuse(*arguments: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(call, refuse)
+    handle = train(new(config, run))
+    assert (handle.exit_code, handle.run_dir) == (2, None)
+    assert "no space left" in str(handle.failure)
+    assert not run.path.exists()
+
+
+# Mistakes
+
+
+def test_a_new_run_that_cannot_begin_leaves_nothing(tmp_path: Path, run: RunDirectory) -> None:
+    short = tiny_config(write_text(tmp_path, 12))
+    handle = train(new(short, run))
+    assert (handle.exit_code, handle.run_dir) == (2, None)
+    assert "context_length" in str(handle.failure)
+    assert not run.path.exists()
+    missing = tiny_config(tmp_path / "nowhere.txt")
+    assert train(NewRun(missing, "tiny", None, "cpu")).exit_code == 2
+    assert train(NewRun(missing, "tiny", None, "quantum")).exit_code == 2
+    assert not Path(os.environ["TUI_TRAINER_RUNS"]).exists()
+
+
+def refused(run: RunDirectory, config: RunConfig) -> str:
+    """The message of a resume that is refused; the run must be what it was before."""
+    status, ended = run.status_file.read_bytes(), events(run, RunFinished)
+    before = sha_of(tensors_of(run)), run.config_file.read_bytes()
+    handle = train(ResumedRun(run, config, "cpu"))
+    assert (handle.exit_code, handle.run_dir in (run, None)) == (2, True)
+    assert handle.failure is not None and len(handle.failure.splitlines()) <= 3
+    assert run.status_file.read_bytes() == status
+    assert (events(run, RunFinished), events(run, RunFailed)) == (ended, [])
+    assert (sha_of(tensors_of(run)), run.config_file.read_bytes()) == before
+    return handle.failure
+
+
+def test_a_complete_run_says_how_to_go_on(config: RunConfig, run: RunDirectory) -> None:
+    trained(config, run.path)
+    message = refused(run, config)
+    assert "complete at step 20 of 20" in message
+    assert f"tui-trainer resume {run.path} --set training.max_steps=40" in message
+
+
+def test_other_text_is_refused(config: RunConfig, run: RunDirectory, tmp_path: Path) -> None:
+    trained(config, run.path)
+    write_text(tmp_path, seed=5)
+    assert "not the one that" in refused(run, changed(config, max_steps=40))
+    (tmp_path / "text.txt").unlink()
+    assert "text.txt" in refused(run, changed(config, max_steps=40))
+
+
+def test_a_run_in_use_is_refused(config: RunConfig, run: RunDirectory) -> None:
+    trained(config, run.path)
+    with RunLock(run.lock_file):
+        assert f"process {os.getpid()}" in refused(run, changed(config, max_steps=40))
+
+
+def test_a_bug_is_one_line_and_its_traceback_is_in_the_log(
+    config: RunConfig, run: RunDirectory, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def boom(*arguments: Any) -> None:
+        raise RuntimeError("boom\n" * 50)
+
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", boom)
+    handle = train(new(config, run))
+    assert (handle.exit_code, handle.failure) == (1, "RuntimeError: boom")
+    assert (handle.run_dir, events(run, RunFailed)[0].reason) == (run, handle.failure)
+    assert "Traceback" in run.console_log.read_text()
+    assert "clip_grad_norm_" in run.console_log.read_text()
+    assert capfd.readouterr() == ("", "")
+    assert_good(run)
+
+
+# Stops
+
+
+@pytest.mark.parametrize("look", [1, 2])
+def test_a_stop_while_the_text_is_read_leaves_nothing(config: RunConfig, run: RunDirectory, look: int) -> None:
+    hold(new(config, run), look)
+    assert not run.path.exists()
+
+
+def test_a_stop_at_once_through_the_handle(config: RunConfig, run: RunDirectory) -> None:
+    handle = TrainingHandle(new(config, run), lambda directory: handle.stop())
+    handle.start()
+    handle.join(60)
+    assert (handle.exit_code, handle.failure, handle.run_dir, run.path.exists()) == (0, None, None, False)
+
+
+def test_a_resume_that_is_stopped_at_once_changes_nothing(config: RunConfig, run: RunDirectory) -> None:
+    trained(config, run.path)
+    status, last = run.status_file.read_bytes(), sha_of(tensors_of(run))
+    handle = TrainingHandle(ResumedRun(run, changed(config, max_steps=40), "cpu"), lambda directory: handle.stop())
+    handle.start()
+    handle.join(60)
+    assert (handle.exit_code, handle.failure, handle.run_dir) == (0, None, run)
+    assert (run.status_file.read_bytes(), sha_of(tensors_of(run))) == (status, last)
+    assert [event.reason for event in events(run, RunFinished)] == ["completed"]
+
+
+def wait_for_a_step(handle: TrainingHandle, run: RunDirectory, count: int = 3) -> None:
+    while handle.is_alive() and len(events(run, StepCompleted)) < count:
+        time.sleep(0.01)
+    assert handle.is_alive()
+
+
+def test_a_stop_later_is_saved(config: RunConfig, run: RunDirectory) -> None:
+    handle = launch(new(changed(config, max_steps=100_000), run))
+    wait_for_a_step(handle, run)
+    threads = [threading.Thread(target=handle.stop) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+        thread.join()
+    handle.join(10)
+    assert (handle.is_alive(), handle.exit_code, handle.failure) == (False, 0, None)
+    finished = events(run)[-1]
+    assert isinstance(finished, RunFinished) and finished.reason == "stopped"
+    assert CheckpointStore(run.checkpoints).load("last").step == finished.step == events(run, StepCompleted)[-1].step
+    status = read_status(run.status_file)
+    assert status is not None and (status.state, status.step) == ("finished", finished.step)
+
+
+def test_a_stop_from_another_process(config: RunConfig, run: RunDirectory) -> None:
+    handle = launch(new(changed(config, max_steps=100_000), run))
+    wait_for_a_step(handle, run)
+    asked = time.monotonic()
+    command = send_command(run.control, "stop", "a test")
+    handle.join(10)
+    assert time.monotonic() - asked < 5
+    applied = events(run, ControlApplied)[0]
+    finished = events(run, RunFinished)[0]
+    assert (applied.id, applied.action, applied.requested_by) == (command, "stop", "a test")
+    assert (finished.reason, finished.step) == ("stopped", applied.step)
+    assert list(run.control.iterdir()) == []
+
+
+def test_commands_from_before_are_discarded_and_named(config: RunConfig, run: RunDirectory) -> None:
+    trained(config, run.path)
+    stale = [send_command(run.control, action, "somebody gone") for action in ("stop", "dance")]
+    (run.control / "broken.json").write_text("{")
+    handle = train(ResumedRun(run, changed(config, max_steps=25), "cpu"))
+    assert handle.exit_code == 0
+    assert events(run, RunFinished)[-1].reason == "completed"
+    assert events(run, ControlApplied) == []
+    assert {event.id for event in events(run, ControlDiscarded)} == set(stale)
+    assert list(run.control.iterdir()) == []
+
+
+def test_a_command_that_nobody_knows_is_named_too(config: RunConfig, run: RunDirectory) -> None:
+    handle = launch(new(changed(config, max_steps=100_000), run))
+    wait_for_a_step(handle, run)
+    command = send_command(run.control, "dance", "a test", 3)
+    send_command(run.control, "stop", "a test")
+    handle.join(10)
+    assert not handle.is_alive()
+    assert events(run, ControlDiscarded) == [ControlDiscarded(command, "dance", 3, "a test")]
