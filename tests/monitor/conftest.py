@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tui_trainer.config import to_toml
+from tui_trainer.config import parse_config, to_toml
 from tui_trainer.events import Event, Record, StepCompleted, decode
-from tui_trainer.presets import load_preset
 from tui_trainer.runs.directory import RunDirectory
 
 RECORDINGS = Path(__file__).parent.parent / "recordings"
@@ -61,11 +60,13 @@ def step_event() -> Callable[..., Record]:
 def run_dir(tmp_path) -> Callable[..., RunDirectory]:
     """A run directory with a log that was recorded, or none."""
 
-    def make(recording: str | None = None, preset: str = "quick-test") -> RunDirectory:
+    config = parse_config({"training": {"epochs": 2, "learning_rate": 1e-3, "eval_interval": 200}}, "quick-test.jsonl")
+
+    def make(recording: str | None = None) -> RunDirectory:
         run = RunDirectory(tmp_path / "run")
         run.path.mkdir()
-        run.config_file.write_text(to_toml(load_preset(preset).config))
-        run.manifest.write_text(json.dumps({"id": "run", "preset": preset}))
+        run.config_file.write_text(to_toml(config))
+        run.manifest.write_text(json.dumps({"id": "run", "preset": "quick-test"}))
         if recording:
             run.event_log.write_bytes((RECORDINGS / f"{recording}.jsonl").read_bytes())
         return run

@@ -29,7 +29,11 @@ def test_the_embedded_text_gives_every_figure_but_the_time():
     for name in ("parameters", "tokens", "steps", "memory"):
         assert figures[name].startswith("~"), name
     assert figures["context"] == "64"
-    # The recorded run of this preset: 159,100 tokens, 2,244 steps.
+
+
+def test_tokens_and_steps_are_near_those_of_the_recorded_run():
+    smaller = replace(QUICK, config=apply_overrides(QUICK.config, ["data.vocab_size=1024"]))
+    forecast = make_forecast(smaller, [])
     assert forecast.tokens == pytest.approx(159_100, rel=0.1)
     assert forecast.steps == pytest.approx(2244, rel=0.1)
 
@@ -82,7 +86,11 @@ def test_else_from_the_speed_of_the_last_run_of_any(tokenizer):
     vocab = 50_257 if tokenizer == "gpt2" else 300
     done = 100 * config.tokens_per_step * estimates.flop_per_token(config.model, vocab)
     forecast = make_forecast(QUICK, remember_past_runs())
-    todo = forecast.steps * QUICK.config.tokens_per_step * estimates.flop_per_token(QUICK.config.model, 1024)
+    todo = (
+        forecast.steps
+        * QUICK.config.tokens_per_step
+        * estimates.flop_per_token(QUICK.config.model, QUICK.config.data.vocab_size)
+    )
     assert forecast.seconds == pytest.approx(todo / done * 10.0)
 
 
