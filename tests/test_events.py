@@ -94,6 +94,12 @@ def test_a_line_is_what_the_contract_says():
     assert "한국어 🙂".encode() in encode(Record(0.0, 0, RunFailed("한국어 🙂", 1, 0.0)))
 
 
+def test_a_file_name_that_is_no_utf8_can_be_told_of():
+    failed = Record(0.0, 0, RunFailed("caf\udce9.txt: no such file", 1, 0.0))
+    assert decode(encode(failed)) == failed
+    encode(failed).decode("utf-8")
+
+
 def test_unknown_events_are_skipped_and_unknown_fields_ignored():
     assert decode_with(STEP, event="StepImagined") is None
     assert decode_with(STEP, v=2, colour="red", step=4) == Record(1.0, 0, replace(STEP, step=4))
