@@ -1,5 +1,6 @@
 """Exact resume: wherever a run was stopped, it goes on as if it never had been."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from tui_trainer.config import RunConfig
 from tui_trainer.data.batches import EvaluationWindows
 from tui_trainer.events import EvaluationCompleted, PhaseStarted, RunFinished, RunStarted, StepCompleted
 from tui_trainer.runs.directory import RunDirectory
-from tui_trainer.training.launch import NewRun, ResumedRun
+from tui_trainer.training.interruption import StopSwitch
+from tui_trainer.training.launch import NewRun, ResumedRun, ignore_directory
+from tui_trainer.training.session import hold_session
 
 
 @pytest.fixture(scope="module")
@@ -88,20 +91,38 @@ def test_stopped_and_resumed_again_and_again(
     assert outcome_of(run) == straight[0]
 
 
-def test_no_evaluation_and_no_step_is_reported_twice(config: RunConfig, tmp_path: Path) -> None:
-    """Stopped just after an evaluation that was not the best: its result is part of what is saved."""
+class StopWhen(StopSwitch):
+    """Asks for the stop as soon as the log fulfils a condition."""
+
+    def __init__(self, is_time: Callable[[], bool]) -> None:
+        super().__init__()
+        self._is_time = is_time
+
+    def check(self) -> None:
+        if self._is_time():
+            self.set()
+        super().check()
+
+
+def test_an_evaluation_that_was_not_the_best_is_kept_by_a_stop(config: RunConfig, tmp_path: Path) -> None:
+    """First stopped within the evaluation, then just after it: the same step is saved twice, and knows more."""
     run = RunDirectory(tmp_path / "run")
-    changed = config.model_copy(
-        update={"training": config.training.model_copy(update={"learning_rate": 1e-9, "min_learning_rate": None})}
-    )
-    hold(NewRun(changed, "tiny", run.path, "cpu"), 121)
-    for _ in range(100):
-        if events(run, RunFinished)[-1].reason == "completed":
-            break
-        hold(ResumedRun(run, changed, "cpu"), 62)
-    for kind in (StepCompleted, EvaluationCompleted):
-        steps = [event.step for event in events(run, kind)]
-        assert steps == sorted(set(steps))
+    wild = {"learning_rate": 1.0, "warmup_steps": 0, "schedule": "constant"}
+    changed = config.model_copy(update={"training": config.training.model_copy(update=wild)})
+
+    def is_evaluating_step_5() -> bool:
+        return bool(events(run, StepCompleted)[4:]) and events(run)[-1].__class__ is PhaseStarted
+
+    hold_session(NewRun(changed, "tiny", run.path, "cpu"), StopWhen(is_evaluating_step_5), ignore_directory)
+    assert [event.step for event in events(run, EvaluationCompleted)] == [0]
+    stop = StopWhen(lambda: len(events(run, EvaluationCompleted)) == 2)
+    hold_session(ResumedRun(run, changed, "cpu"), stop, ignore_directory)
+    assert [event.step for event in events(run, RunFinished)] == [5, 5]
+    hold(ResumedRun(run, changed, "cpu"))
+    evaluations = events(run, EvaluationCompleted)
+    assert not evaluations[1].is_best
+    assert [event.step for event in evaluations] == [0, 5, 10, 15, 20]
+    assert [event.step for event in events(run, StepCompleted)] == list(range(1, 21))
 
 
 @pytest.mark.parametrize("left_out", ["optimizer.", "random."])
