@@ -22,7 +22,11 @@ class Terminal:
     """The program in a pseudo-terminal of some size."""
 
     def __init__(
-        self, *arguments: str, size: tuple[int, int] = (120, 40), program: Sequence[str] | None = None, **environment: str
+        self,
+        *arguments: str,
+        size: tuple[int, int] = (120, 40),
+        program: Sequence[str] | None = None,
+        **environment: str,
     ) -> None:
         self.screen = pyte.Screen(*size)
         self._stream = pyte.ByteStream(self.screen)

@@ -16,7 +16,12 @@ pytestmark = pytest.mark.terminal
 
 def run_command(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "tui_trainer", *arguments], capture_output=True, text=True, timeout=120, check=False, **options
+        [sys.executable, "-m", "tui_trainer", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        **options,
     )
 
 
@@ -70,7 +75,14 @@ def test_quit_in_the_middle_saves_and_resume_goes_on():
 def test_korean_and_emoji_stream_to_the_screen(tmp_path):
     text = tmp_path / "한글.txt"
     text.write_text("가나다라 마바사 아자차카 🙂🙃 타파하. " * 400)
-    settings = ("--set", "data.tokenizer=bytes", "--set", "sampling.temperature=0", "--set", "training.learning_rate=0.01")
+    settings = (
+        "--set",
+        "data.tokenizer=bytes",
+        "--set",
+        "sampling.temperature=0",
+        "--set",
+        "training.learning_rate=0.01",
+    )
     with Terminal("train", "quick-test", "--data", str(text), *SHORT_RUN, *settings) as terminal:
         terminal.wait_for("✓ completed", 90)
         terminal.press("p", "\x15", "가나", "\r")

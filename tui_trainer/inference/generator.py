@@ -20,7 +20,6 @@ from tui_trainer.runs.directory import RunDirectory
 
 MODEL_PREFIX = "model."
 EMPTY_PROMPT = "\n"
-PACED_TOKENS_PER_SECOND = 20.0
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tui_trainer.config import RunConfig
-from tui_trainer.events import Record
+from tui_trainer.events import Record, RunStarted
 from tui_trainer.lr_schedule import LearningRateSchedule, make_schedule
 from tui_trainer.monitor.run_state import RunState
 from tui_trainer.runs.directory import RunDirectory
@@ -68,6 +68,8 @@ class RunFollower:
     def _take_in(self, on_record: Callable[[Record], None]) -> bool:
         records = self._reader.read()
         for record in records:
+            if isinstance(record.event, RunStarted):  # a resumed run may go on under changed settings
+                self.config = self.run.read_config()
             self.state.apply(record)
             on_record(record)
         return bool(records)

@@ -46,18 +46,3 @@ class RunLock:
             return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         except OSError as error:
             raise UserError(f"{self._path}: cannot be locked: {error.strerror}") from error
-
-
-def is_locked(path: Path) -> bool:
-    """Whether a living process holds the lock, without taking it for longer than the question."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False

@@ -9,6 +9,7 @@ from tui_trainer.events import (
     AdviceRaised,
     CheckpointSaved,
     ControlApplied,
+    ControlDiscarded,
     EvaluationCompleted,
     Event,
     Record,
@@ -62,6 +63,10 @@ def describe(event: Event) -> Line:
             return _spans(event.rule, "good", "has passed")
         case ControlApplied():
             return _spans(safe_line(event.action), "value", f"asked for by {safe_line(event.requested_by)}")
+        case ControlDiscarded():
+            return _spans(
+                safe_line(event.action), "note", f"had no effect, asked for by {safe_line(event.requested_by)}"
+            )
         case RunFinished():
             return _spans(event.reason.replace("_", " "), "good", f"at step {event.step:,}")
         case RunFailed():
