@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 from typing import Annotated, Optional
@@ -30,6 +31,11 @@ RunName = Annotated[str, typer.Argument(metavar="RUN", help="The id of a run, or
 
 def main() -> None:
     """The program. Exits with 0, 1, 2, 3, 75 or 128 + the number of the signal that ended it."""
+    if sys.platform == "win32":
+        sys.exit("tui-trainer runs on Linux and macOS; on Windows run it in WSL")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that is not UTF-8 gets "?" for what it lacks
+            stream.reconfigure(errors="replace")
     try:
         app()
     except UserError as error:
@@ -77,10 +83,12 @@ def train(
 ) -> None:
     """Train a GPT from a preset."""
     from tui_trainer.cli import watching
+    from tui_trainer.data.corpus import open_corpus
     from tui_trainer.presets import load_preset
     from tui_trainer.training.launch import NewRun
 
     chosen = load_preset(preset).changed(overrides or [], data or [])
+    open_corpus(chosen.config.data)  # so that a missing file is said here and not on a screen that opens first
     raise typer.Exit(watching.watch(NewRun(chosen.config, chosen.name, run_dir, device), headless, json))
 
 

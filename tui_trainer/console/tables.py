@@ -31,7 +31,7 @@ def align(rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) ->
 
 def presets_table(presets: Sequence[Preset], forecasts: Sequence[Forecast]) -> str:
     """One line a preset, in the order of the picker."""
-    rows = [("preset", "parameters", "tokens", "steps", "context", "memory", "time", "for")]
+    rows = [("preset", "parameters", "tokens", "steps", "context", "memory", "time", "data", "for")]
     for preset, forecast in zip(presets, forecasts, strict=True):
         figures = forecast_figures(preset, forecast)
         rows.append(
@@ -43,6 +43,7 @@ def presets_table(presets: Sequence[Preset], forecasts: Sequence[Forecast]) -> s
                 figures["context"],
                 figures["memory"],
                 figures["time"],
+                figures["data"],
                 safe_line(preset.purpose),
             )
         )

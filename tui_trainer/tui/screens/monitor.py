@@ -93,6 +93,11 @@ class MonitorScreen(PreciseScreen):
         """Whether a person writes a prompt or a setting."""
         return self.is_mounted and self.query_one(PromptPanel).has_focus_within
 
+    @property
+    def _has_picker(self) -> bool:
+        """Whether there is a picker below to go back to."""
+        return len(self.app.screen_stack) > 2
+
     def leave(self) -> None:
         """Stops the training; the screen goes when it is saved."""
         self.is_leaving = True
@@ -104,7 +109,7 @@ class MonitorScreen(PreciseScreen):
         if action == "prompt":
             return not self.is_typing and self.follower is not None and self.query_one(PromptPanel).display
         if action == "back":
-            return not self.is_typing and not self.training.is_alive() and len(self.app.screen_stack) > 2
+            return not self.is_typing and not self.training.is_alive() and self._has_picker
         return True
 
     def action_prompt(self) -> None:
@@ -147,5 +152,6 @@ class MonitorScreen(PreciseScreen):
             self.query_one(RunHeader).announce(self.preset, "failed")
             self.query_one(VerdictLine).show_failure(self.training.failure)
         self.refresh_bindings()
-        if self.is_leaving:
+        has_nothing_to_show = self.training.run_dir is None and not self._has_picker
+        if self.is_leaving or has_nothing_to_show:
             self.app.exit()

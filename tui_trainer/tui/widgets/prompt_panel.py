@@ -63,7 +63,8 @@ class Answer(Pane):
         seen, prompt_length = 0, len(self.prompt)
         for piece in pieces:
             inside = max(0, min(len(piece), prompt_length - seen))
-            lines.append([(" " + piece[:inside], "label"), (piece[inside:], "value")])
+            if piece.strip():  # there are few lines: an empty one would push text out of sight
+                lines.append([(" " + piece[:inside], "label"), (piece[inside:], "value")])
             seen += len(piece) + 1
         return lines[-height:]
 

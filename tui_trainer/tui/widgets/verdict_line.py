@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tui_trainer.diagnosis import Evaluation, find_verdict
 from tui_trainer.monitor.run_state import RunState
-from tui_trainer.monitor.safe_text import safe_line
+from tui_trainer.monitor.safe_text import safe_text
 from tui_trainer.tui.lines import Line, cut, wrap
 from tui_trainer.tui.widgets.run_pane import RunPane
 
@@ -26,10 +26,10 @@ class VerdictLine(RunPane):
         level, text, remedy = ("wrong", self.failure, "") if self.failure else self._judge()
         sign, role = SIGNS[level], ROLES[level]
         lines: list[Line] = []
-        for index, piece in enumerate(wrap(safe_line(text), max(1, width - 3))):
+        for index, piece in enumerate(wrap(_as_lines(text), max(1, width - 3))):
             lines.append([(f" {sign} " if index == 0 else "   ", role), (piece, role if level == "wrong" else "value")])
         if remedy:
-            lines += [[("   ", ""), (piece, "label")] for piece in wrap(safe_line(remedy), max(1, width - 3))]
+            lines += [[("   ", ""), (piece, "label")] for piece in wrap(_as_lines(remedy), max(1, width - 3))]
         if len(lines) > height:
             lines[height - 1] = cut([*lines[height - 1], (" …".ljust(width), "label")], width)
         return lines
@@ -45,3 +45,7 @@ class VerdictLine(RunPane):
         verdict = find_verdict(evaluations, advice, is_over=state.ended is not None)
         level = verdict.level if verdict.level in SIGNS else "note"
         return level, verdict.text, verdict.remedy
+
+
+def _as_lines(text: str) -> str:
+    return safe_text(text).replace("\t", " ")
