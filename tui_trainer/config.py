@@ -50,9 +50,7 @@ TextList = Annotated[tuple[Text, ...], BeforeValidator(_list_to_tuple)]
 class Section(BaseModel):
     """One table of the TOML file: no conversions, no unknown keys, no NaN, no change after the check."""
 
-    model_config = ConfigDict(
-        strict=True, frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class ModelConfig(Section):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App
 from textual.binding import Binding, BindingType
@@ -11,11 +11,12 @@ from textual.driver import Driver
 
 from tui_trainer.presets import Preset
 from tui_trainer.tui import theme
-from tui_trainer.tui.screens.explain import ExplainScreen
-from tui_trainer.tui.screens.monitor import MonitorScreen
 from tui_trainer.tui.screens.picker import PickerScreen
 from tui_trainer.tui.screens.stop_question import StopQuestion
 from tui_trainer.tui.services import Services, Training
+
+if TYPE_CHECKING:
+    from tui_trainer.tui.screens.monitor import MonitorScreen
 
 
 class TrainerApp(App[None]):
@@ -86,6 +87,8 @@ class TrainerApp(App[None]):
             self.push_screen(StopQuestion(), self._answer)
 
     def action_explain(self) -> None:
+        from tui_trainer.tui.screens.explain import ExplainScreen
+
         self.push_screen(ExplainScreen())
 
     def _answer(self, is_stop: bool | None) -> None:
@@ -93,10 +96,11 @@ class TrainerApp(App[None]):
             self.monitors[-1].leave()
 
     def _watch(self, training: Training, preset: str) -> None:
+        from tui_trainer.tui.screens.monitor import MonitorScreen  # not needed for the first paint
+
         monitor = MonitorScreen(self._services, training, preset)
         self.monitors.append(monitor)
         self.push_screen(monitor)
 
     def _is_typing(self) -> bool:
-        screen = self.screen_stack[-1] if self.screen_stack else None
-        return isinstance(screen, MonitorScreen) and screen.is_typing
+        return bool(self.monitors) and self.screen is self.monitors[-1] and self.monitors[-1].is_typing
