@@ -26,6 +26,8 @@ ORDER = (
 )
 """How the picker shows them: what to start with first, then by what they cost."""
 
+DEFAULT_EPOCHS = 10
+
 VOCABULARIES = {"gpt2": 50_257, "bytes": 256, "char": 96}
 """Tokens of the tokenizers that ignore `vocab_size`; that of `char` is a guess until the text is read."""
 BYTES_PER_TOKEN = {"gpt2": 4.0, "bytes": 1.0, "char": 1.0}
@@ -194,7 +196,7 @@ def estimate_steps(config: RunConfig, tokens: int) -> int:
         return training.max_steps
     starts = int(tokens * (1 - config.data.val_fraction)) - config.model.context_length
     windows = max(1, -(-starts // config.stride))
-    return -(-(training.epochs or 10) * windows // training.batch_size)
+    return -(-(training.epochs or DEFAULT_EPOCHS) * windows // training.batch_size)
 
 
 def _set_tables(config: RunConfig) -> dict[str, dict[str, Any]]:

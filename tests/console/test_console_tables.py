@@ -41,7 +41,7 @@ def table_of(*presets) -> list[str]:
 def test_every_preset_has_its_line_in_the_order_of_the_picker(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     head, *lines = table_of(*list_presets())
-    assert head.split() == ["preset", "parameters", "tokens", "steps", "context", "memory", "time", "for"]
+    assert head.split() == ["preset", "parameters", "tokens", "steps", "context", "memory", "time", "data", "for"]
     assert [line.split()[0] for line in lines] == list(ORDER)
     assert len({line.index(preset.purpose) for line, preset in zip(lines, list_presets(), strict=True)}) == 1
     assert "~" in lines[0]

@@ -177,6 +177,8 @@ def test_a_new_best_is_picked_up(bytes_run: RunDirectory) -> None:
     assert (best.refresh().step, last.refresh().step) == (1, 2)
     assert "".join(best.stream("a", GREEDY)) == first != "".join(last.stream("a", GREEDY))
     save(bytes_run, random_model(bytes_run, 256, seed=2), step=3)
+    assert "".join(best.stream("a", GREEDY)) == first, "until it is refreshed, the same checkpoint speaks"
+    best.refresh()
     assert "".join(best.stream("a", GREEDY)) != first
     assert best.speaker is not None and best.speaker.step == 3
 
@@ -218,6 +220,7 @@ def test_talking_all_the_time_leaves_the_training_bit_for_bit_as_it_was(tmp_path
         try:
             generator = TextGenerator(run)
             while handle.is_alive():
+                generator.refresh()
                 for piece in generator.stream("a", SamplingSettings(max_new_tokens=5), lambda: not handle.is_alive()):
                     pieces += len(piece)
                 speakers.add(generator.speaker.step if generator.speaker else None)

@@ -6,9 +6,9 @@ from datetime import datetime
 
 import pytest
 
-from tui_trainer import estimates
+from tui_trainer import estimates, places
 from tui_trainer.config import parse_config
-from tui_trainer.monitor.forecast import PastRun, forecast_figures, make_forecast, remember_past_runs
+from tui_trainer.monitor.forecast import forecast_figures, make_forecast, remember_past_runs
 from tui_trainer.presets import apply_overrides, load_preset
 from tui_trainer.runs.directory import create_run
 from tui_trainer.runs.status import Status
@@ -103,4 +103,20 @@ def test_runs_that_tell_nothing_are_not_asked():
     damaged.config_file.write_text("[")
     assert remember_past_runs() == []
     past_run("quick-test", 100, 25.0, minute=9)
-    assert remember_past_runs() == [PastRun("quick-test", 0.25, pytest.approx(remember_past_runs()[0].flop_per_second))]
+    (known,) = remember_past_runs()
+    assert (known.preset, known.config, known.seconds_per_step) == ("quick-test", QUICK.config, 0.25)
+    assert known.flop_per_second > 0
+
+
+def test_runs_of_another_machine_or_shape_do_not_tell_the_time_of_a_preset():
+    past_run("quick-test", 100, 25.0)
+    (run,) = places.runs_root().iterdir()
+    status = json.loads((run / "status.json").read_text())
+    (run / "status.json").write_text(json.dumps(status | {"host": "elsewhere"}))
+    assert remember_past_runs() == []
+    (run / "status.json").write_text(json.dumps(status))
+    same, wider = (
+        make_forecast(preset, remember_past_runs()) for preset in (QUICK, QUICK.changed(["model.n_embd=256"], []))
+    )
+    assert same.seconds == pytest.approx(0.25 * same.steps)
+    assert wider.seconds > same.seconds

@@ -185,7 +185,7 @@ def test_too_little_room_is_noticed_before_a_save(
 
 
 @pytest.mark.parametrize(
-    "call", ["tui_trainer.training.session.replace_file", "tui_trainer.data.tokenizers.Tokenizer.save"]
+    "call", ["tui_trainer.training.preparation.replace_file", "tui_trainer.data.tokenizers.Tokenizer.save"]
 )
 def test_a_disk_that_is_full_from_the_start(
     config: RunConfig, run: RunDirectory, monkeypatch: pytest.MonkeyPatch, call: str

@@ -29,7 +29,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
 def short_evaluation_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that there is a place in the middle of an evaluation to stop at, and looks do not depend on the clock."""
     monkeypatch.setattr("tui_trainer.training.interruption.CONTROL_INTERVAL_SECONDS", 0.0)
-    monkeypatch.setattr("tui_trainer.training.session.evaluation_batch_size", lambda config, vocab_size: 5)
+    monkeypatch.setattr("tui_trainer.training.preparation.evaluation_batch_size", lambda config, vocab_size: 5)
     assert len(EvaluationWindows(torch.zeros(301, dtype=torch.uint8).numpy(), 16, 5)) == 5
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from recorded import RecordedTraining, RecordedWriter
+from recorded import RECORDINGS, RecordedTraining, RecordedWriter
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from tui_trainer.config import to_toml
@@ -15,8 +15,6 @@ from tui_trainer.presets import load_preset
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.runs.status import Status, boot_id
 from tui_trainer.tui.services import Services
-
-RECORDINGS = Path(__file__).parent.parent / "recordings"
 
 
 class SvgExtension(SingleFileSnapshotExtension):

@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from textual.pilot import Pilot
 
 from tui_trainer.runs.directory import RunDirectory
+
+RECORDINGS = Path(__file__).parent.parent / "recordings"
 
 
 @dataclass

@@ -108,3 +108,9 @@ def test_wrapped_text_fits_and_loses_only_spaces(text, width):
     pieces = wrap(text, width)
     assert all(cell_len(piece) <= width for piece in pieces)
     assert "".join(pieces).replace(" ", "") == text.replace(" ", "").replace("\n", "")
+
+
+def test_cells_after_joined_emoji_and_combining_marks_are_where_the_terminal_has_them():
+    for text in ("👩‍👩‍👧", "é", "각"):
+        before, after = [(text + "ab", "")], [(text + "ax", "")]
+        assert changed_cells(before, after) == (cell_len(text) + 1, cell_len(text) + 2)

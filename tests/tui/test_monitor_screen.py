@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from recorded import RecordedTraining, RecordedWriter, catch_up
+from recorded import RECORDINGS, RecordedTraining, RecordedWriter, catch_up
 from textual.widgets import Input
 
 from tui_trainer.tui import theme
@@ -12,6 +12,7 @@ from tui_trainer.tui.screens.explain import ExplainScreen
 from tui_trainer.tui.screens.monitor import MonitorScreen
 from tui_trainer.tui.screens.stop_question import StopQuestion
 from tui_trainer.tui.services import Services
+from tui_trainer.tui.widgets.loss_chart import LossChart
 from tui_trainer.tui.widgets.prompt_panel import Answer, PromptPanel
 
 SIZES = [(40, 12), (80, 24), (120, 40), (200, 50)]
@@ -275,3 +276,59 @@ class TestPrompt:
             await self.ask(pilot, "a")
             assert "no weights [here]" in text_of(app)
             assert app.screen.query_one(PromptPanel)
+
+
+async def test_the_training_may_end_while_the_question_stands(services, record_of):
+    training = RecordedTraining(record_of("quick-test"))
+    app = app_on(services, training)
+    async with app.run_test() as pilot:
+        await catch_up(pilot)
+        await pilot.press("q")
+        training.is_running = False
+        app.monitors[0].look()
+        await pilot.press("q")
+        await pilot.pause()
+    assert not app.is_running
+
+
+@pytest.mark.parametrize("key", ["ctrl+q", "ctrl+c"])
+async def test_the_question_comes_from_anywhere(services, record_of, key):
+    app = app_on(services, RecordedTraining(record_of("quick-test", 0.5)))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await catch_up(pilot)
+        await pilot.press("question_mark")
+        await pilot.pause()
+        await pilot.press(key)
+        await pilot.pause()
+        assert isinstance(app.screen, StopQuestion)
+        await pilot.press("escape", "escape", "p")
+        if key == "ctrl+q":  # ctrl+c copies in a text field
+            await pilot.press(key)
+            await pilot.pause()
+            assert isinstance(app.screen, StopQuestion)
+
+
+async def test_curves_do_not_miss_what_came_at_an_odd_look(services, record_of):
+    run = record_of("quick-test", 0.3)
+    app = app_on(services, RecordedTraining(run))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await catch_up(pilot)
+        drawn = app.screen.query_one(LossChart)._lines
+        if app.screen._ticks % 2:
+            app.screen.look()
+        run.event_log.write_bytes((RECORDINGS / "quick-test.jsonl").read_bytes()[:60_000])
+        app.screen.look()  # an odd one: figures only
+        app.screen.look()  # nothing is new, but the curves are stale
+        assert app.screen.query_one(LossChart)._lines != drawn
+
+
+async def test_a_resumed_run_is_not_shown_as_ended(services, record_of):
+    run = record_of("quick-test", phase="preparing_data")
+    with run.event_log.open("a") as log:
+        log.write(
+            '{"v":1,"time":1795453999,"segment":1,"event":"PhaseStarted","phase":"preparing_data","total":null}\n'
+        )
+    app = app_on(services, RecordedTraining(run))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await catch_up(pilot)
+        assert "preparing data" in text_of(app) and "✓ completed" not in text_of(app)

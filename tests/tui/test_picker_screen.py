@@ -79,3 +79,20 @@ async def test_after_a_run_from_the_picker_b_goes_back():
         await pilot.press("b")
         await pilot.pause()
         assert not isinstance(app.screen, MonitorScreen)
+
+
+async def test_enter_twice_starts_one_training():
+    launched = []
+
+    def launch(config, preset):
+        launched.append(preset)
+        return RecordedTraining(None)
+
+    app = picker(launch)
+    async with app.run_test() as pilot:
+        await pilot.pause()
+        preset = app._presets[0]
+        app.start(preset)
+        app.start(preset)
+        await pilot.pause()
+    assert launched == ["quick-test"]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pyte
 import pytest
-from conftest import RECORDINGS
-from recorded import RecordedTraining
+from recorded import RECORDINGS, RecordedTraining
 from textual.drivers.headless_driver import HeadlessDriver
 
 from tui_trainer.tui.app import TrainerApp

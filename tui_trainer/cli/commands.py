@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import io
 import os
@@ -49,7 +50,9 @@ def main() -> None:
     except UserError as error:
         from tui_trainer.monitor.safe_text import safe_text
 
-        print(safe_text(str(error)), file=sys.stderr)  # noqa: T201
+        lines = safe_text(str(error)).splitlines()[:3]
+        with contextlib.suppress(OSError):
+            print("\n".join(lines), file=sys.stderr)  # noqa: T201
         sys.exit(2)
 
 
@@ -74,6 +77,8 @@ def start(
         from tui_trainer.cli import watching
 
         raise typer.Exit(watching.open_picker(overrides or [], data or []))
+    if data or overrides:
+        raise UserError(f"--data and --set stand after the command: tui-trainer {context.invoked_subcommand} … --set …")
 
 
 @app.command()

@@ -8,6 +8,7 @@ import tempfile
 from types import TracebackType
 from typing import Self
 
+from tui_trainer.monitor.safe_text import safe_text
 from tui_trainer.runs.directory import RunDirectory
 
 OUTPUTS = (1, 2)
@@ -37,6 +38,7 @@ class ConsoleLog:
         log = os.open(run.console_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self._early.seek(0)
         os.write(log, self._early.read())
+        self._early.seek(0)
         self._early.truncate(0)
         self._point_at(log)
         os.close(log)
@@ -51,6 +53,9 @@ class ConsoleLog:
                 os.dup2(before, descriptor)
             os.close(before)
         os.close(self.screen)
+        self._early.seek(0)
+        if early := self._early.read().decode(errors="replace"):  # no run took it
+            sys.stderr.write(safe_text(early))
         self._early.close()
 
     @staticmethod

@@ -11,6 +11,7 @@ from tui_trainer.cli.signals import SignalWatcher
 from tui_trainer.cli.summary import summary_lines
 from tui_trainer.cli.watching import finish
 from tui_trainer.config import RunConfig
+from tui_trainer.monitor.safe_text import safe_text
 from tui_trainer.presets import Preset
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.training.launch import NewRun, ResumedRun, TrainingHandle, launch
@@ -85,7 +86,9 @@ def _say_goodbye(app: TrainerApp, program: _Program, signal_number: int | None) 
             monitor.follower.drain()
             sys.stdout.write("\n".join(summary_lines(monitor.follower)) + "\n")
     if app.return_code:
-        sys.stderr.write("the screen failed, the training was saved; the traceback is in console.log of the run\n")
+        run = program.training.run_dir if program.training else None
+        where = f"; the training was saved, the traceback is in {run.console_log}" if run else ""
+        sys.stderr.write(safe_text(f"the screen failed{where}") + "\n")
         return EXIT_SCREEN_FAILED
     return (
         finish(program.training, signal_number) if program.training else (128 + signal_number if signal_number else 0)

@@ -78,6 +78,8 @@ class SignalWatcher:
         if self._first_at is None:
             self.received, self._first_at = number, now
             threading.Thread(target=self._end, args=(number,), name="ending", daemon=True).start()
+        elif number == signal.SIGHUP:
+            self._leave(number)
         elif number == signal.SIGINT and now - self._first_at < INSISTING_SECONDS:
             self._leave(number)
             self._has_left.wait(1.0)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+import sys
+from pathlib import Path
 
 from tui_trainer.events import RunFinished
 from tui_trainer.monitor import numbers
@@ -14,11 +17,13 @@ def summary_lines(follower: RunFollower) -> list[str]:
     """Final and best losses, where the run is, and the commands to go on."""
     state = follower.state
     last, best = state.evaluation, state.best
-    path = safe_line(shlex.quote(str(follower.run.path)))
-    prompt = shlex.quote(next(iter(follower.config.sampling.prompts), "The "))
+    program, path = program_name(), shlex.quote(str(follower.run.path))
+    prompt = next(iter(follower.config.sampling.prompts), "The ")
+    # A prompt with a line end cannot be typed on one line; `generate` takes the same one when it is given none.
+    argument = f" {shlex.quote(prompt)}" if prompt.isprintable() else ""
     lines = [
         "",
-        f"{safe_line(follower.run.run_id)}: {_ending(follower)}, "
+        f"{follower.run.run_id}: {_ending(follower)}, "
         f"step {numbers.whole(state.current_step)} of {numbers.whole(state.max_steps)}, "
         f"{numbers.duration(state.elapsed_seconds)}",
     ]
@@ -34,9 +39,19 @@ def summary_lines(follower: RunFollower) -> list[str]:
         )
     lines.append(f"  run       {path}")
     if best:
-        lines.append(f"  generate  tui-trainer generate {path} {safe_line(prompt)}")
-    lines.append(f"  resume    tui-trainer resume {path}{_extension(follower)}")
-    return lines
+        lines.append(f"  generate  {program} generate {path}{argument}")
+    lines.append(f"  resume    {program} resume {path}{_extension(follower)}")
+    return [safe_line(line) for line in lines]
+
+
+def program_name() -> str:
+    """How this program can be called again from the same place: by its name only if the shell would find it."""
+    called = Path(sys.argv[0])
+    if called.name == "__main__.py":
+        return f"{shlex.quote(sys.executable)} -m tui_trainer"
+    found = shutil.which(called.name)
+    is_on_path = found is not None and Path(found).resolve() == called.resolve()
+    return called.name if is_on_path else shlex.quote(str(called))
 
 
 def _ending(follower: RunFollower) -> str:
@@ -47,8 +62,10 @@ def _ending(follower: RunFollower) -> str:
 
 
 def _extension(follower: RunFollower) -> str:
-    """A complete run can only go on further than it was meant to."""
+    """What a run that came to its own end needs to go on: more steps, or patience."""
     ended, max_steps = follower.state.ended, follower.state.max_steps
     if isinstance(ended, RunFinished) and ended.reason == "completed" and max_steps:
         return f" --set training.max_steps={2 * max_steps}"
+    if isinstance(ended, RunFinished) and ended.reason == "early_stopped":
+        return " --set training.early_stop_patience=0"
     return ""

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Sequence
+from json import dumps, loads
 
 from tui_trainer.cli.signals import SignalWatcher
 from tui_trainer.cli.summary import summary_lines
 from tui_trainer.console.lines import LineFormatter
 from tui_trainer.console.tables import presets_table
 from tui_trainer.events import Record, encode
-from tui_trainer.monitor.follower import RunFollower, ignore_record
+from tui_trainer.monitor.follower import RunFollower, ignore_record, open_follower
 from tui_trainer.monitor.forecast import make_forecast, remember_past_runs
 from tui_trainer.monitor.safe_text import safe_text
 from tui_trainer.presets import Preset, change_presets, list_presets
+from tui_trainer.runs.event_log import last_segment
 from tui_trainer.training.launch import NewRun, ResumedRun, TrainingHandle, launch
 
 POLL_SECONDS = 0.2
@@ -64,10 +67,16 @@ def watch(request: NewRun | ResumedRun, headless: bool, json: bool) -> int:
 
 
 def _watch_lines(request: NewRun | ResumedRun, json: bool) -> int:
-    """Follows the run directory, as the screen does, and prints."""
+    """Follows the run directory, as the screen does, and prints what this process adds to it."""
+    first_segment = last_segment(request.run.event_log) + 1 if isinstance(request, ResumedRun) else 0
     handle = launch(request)
     with SignalWatcher(handle.stop, handle.join, _stay) as signals:
-        follower = _follow(handle, json)
+        try:
+            follower = _follow(handle, json, first_segment)
+        finally:  # whatever printing met, the training is saved before the signals are let go
+            if handle.is_alive():
+                handle.stop()
+                handle.join()
     if follower and not json:
         _print("\n".join(summary_lines(follower)))
     return finish(handle, signals.received)
@@ -80,24 +89,29 @@ def _stay(number: int) -> None:
 def finish(handle: TrainingHandle, signal_number: int | None) -> int:
     """Says why a training failed, if it did, and returns the exit code."""
     if handle.failure:
-        sys.stderr.write(safe_text(handle.failure) + "\n")
+        with contextlib.suppress(OSError):
+            sys.stderr.write(safe_text(handle.failure) + "\n")
         return handle.exit_code
     return 128 + signal_number if signal_number else handle.exit_code
 
 
-def _follow(handle: TrainingHandle, json: bool) -> RunFollower | None:
+def _follow(handle: TrainingHandle, json: bool, first_segment: int) -> RunFollower | None:
     follower: RunFollower | None = None
     show: Callable[[Record], None] = ignore_record
     while True:
         is_alive = handle.is_alive()
-        if follower is None and handle.run_dir and handle.run_dir.config_file.exists():
-            follower = RunFollower(handle.run_dir)
-            show = _json_printer() if json else _line_printer(follower)
+        if follower is None and (follower := open_follower(handle.run_dir)):
+            show = _only_from(first_segment, _print_json if json else _line_printer(follower))
         if follower:
             follower.drain(show)
         if not is_alive:
-            return follower if handle.run_dir and handle.run_dir.manifest.exists() else None
+            return follower if handle.run_dir else None
         handle.join(POLL_SECONDS)
+
+
+def _only_from(segment: int, show: Callable[[Record], None]) -> Callable[[Record], None]:
+    """Shows what a resumed run adds, not what was printed when it happened."""
+    return lambda record: show(record) if record.segment >= segment else None
 
 
 def _line_printer(follower: RunFollower) -> Callable[[Record], None]:
@@ -110,8 +124,9 @@ def _line_printer(follower: RunFollower) -> Callable[[Record], None]:
     return show
 
 
-def _json_printer() -> Callable[[Record], None]:
-    return lambda record: _print(encode(record).decode().rstrip("\n"))
+def _print_json(record: Record) -> None:
+    """The line of the log, in ASCII, so that nothing in it can reach a terminal as a command."""
+    _print(dumps(loads(encode(record)), separators=(",", ":")))
 
 
 def _print(line: str) -> None:
@@ -119,5 +134,5 @@ def _print(line: str) -> None:
     try:
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
-    except BrokenPipeError:
+    except (OSError, ValueError):  # a closed pipe, a terminal that hung up, a full disk, a closed file
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115

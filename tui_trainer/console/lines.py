@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from tui_trainer.diagnosis import Evaluation, find_verdict
 from tui_trainer.events import (
     AdviceCleared,
     AdviceRaised,
@@ -112,8 +113,15 @@ class LineFormatter:
             f"  val loss {numbers.loss(event.val_loss):>6}  ppl {numbers.perplexity(event.val_perplexity):>6}"
             f"  acc {numbers.percent(event.val_accuracy):>6}  bits/byte {numbers.loss(event.val_bpb):>5}"
             f"{'  best' if event.is_best else ''}"
+            f"{self._verdict()}"
         )
 
     def _step_figure(self, step: int) -> str:
         """As wide as the last step of the run."""
         return f"{step:>{len(f'{self._follower.state.max_steps or step:,}')},}"
+
+    def _verdict(self) -> str:
+        """What the screen's verdict line says while all is well; advice has a line of its own."""
+        state = self._follower.state
+        verdict = find_verdict([Evaluation(*measured) for measured in state.measured])
+        return "" if state.standing_advice else f"  {verdict.text}"

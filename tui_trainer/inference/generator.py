@@ -13,6 +13,7 @@ from torch import Tensor
 
 from tui_trainer.checkpoints import CheckpointStore
 from tui_trainer.data.tokenizers import Tokenizer, load_tokenizer
+from tui_trainer.errors import UserError
 from tui_trainer.inference.sampling import choose_token
 from tui_trainer.inference.settings import SamplingSettings
 from tui_trainer.model import GPT
@@ -42,6 +43,7 @@ class TextGenerator:
         """
         self._store = CheckpointStore(run.checkpoints)
         self._which = which
+        self._config_file = run.config_file
         self._config = run.read_config()
         self._tokenizer: Tokenizer = load_tokenizer(run.tokenizer)
         self._model: GPT | None = None
@@ -61,7 +63,12 @@ class TextGenerator:
         with torch.device("meta"):
             model = GPT(self._config.model, self._tokenizer.vocab_size)
         weights = {name.removeprefix(MODEL_PREFIX): tensor for name, tensor in checkpoint.tensors.items()}
-        model.load_state_dict(weights, assign=True)
+        try:
+            model.load_state_dict(weights, assign=True)
+        except RuntimeError as error:
+            raise UserError(
+                f"{self._config_file}: [model] does not describe the weights; put the old values back"
+            ) from error
         self._model = model.eval().requires_grad_(requires_grad=False)
         self.speaker = Speaker(checkpoint.step, checkpoint.metrics.get("val_loss"), checkpoint.warning)
         return self.speaker
@@ -86,9 +93,12 @@ class TextGenerator:
             tokens_per_second: the pace; None: as fast as it goes.
 
         Raises:
-            UserError: when no checkpoint was loaded or the model has diverged.
+            UserError: when there is no checkpoint to load or the model has diverged.
         """
-        self.refresh()
+        if self._model is None:
+            self.refresh()
+        model = self._model  # a later refresh must not change the speaker in the middle of a sentence
+        assert model is not None
         generator = torch.Generator()
         if settings.seed is None:
             generator.seed()
@@ -101,7 +111,7 @@ class TextGenerator:
                 return
             started = time.monotonic()
             ids = ids[-self._config.model.context_length :]
-            token = choose_token(self._next_logits(ids), settings, generator)
+            token = choose_token(_next_logits(model, ids), settings, generator)
             ids.append(token)
             if text := decoder.decode(self._tokenizer.decode_bytes([token])):
                 yield text
@@ -110,8 +120,9 @@ class TextGenerator:
         if text := decoder.decode(b"", final=True):
             yield text
 
-    @torch.inference_mode()
-    def _next_logits(self, ids: list[int]) -> Tensor:
-        assert self._model is not None
-        hidden = self._model.hidden_states(torch.tensor([ids]))
-        return self._model.logits(hidden[0, -1])
+
+@torch.inference_mode()
+def _next_logits(model: GPT, ids: list[int]) -> Tensor:
+    """The logits (V,) of what follows these ids."""
+    hidden = model.hidden_states(torch.tensor([ids]))
+    return model.logits(hidden[0, -1])

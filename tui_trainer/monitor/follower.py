@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from tui_trainer.config import RunConfig
+from tui_trainer.errors import UserError
 from tui_trainer.events import Record, RunStarted
 from tui_trainer.lr_schedule import LearningRateSchedule, make_schedule
 from tui_trainer.monitor.run_state import RunState
@@ -15,6 +17,16 @@ from tui_trainer.runs.status import Status, read_status
 
 def ignore_record(record: Record) -> None:
     """For those who only want the state."""
+
+
+def open_follower(run: RunDirectory | None) -> RunFollower | None:
+    """A follower, or None while there is nothing to follow: a run is made, and perhaps removed, by another thread."""
+    if run is None or not run.config_file.exists():
+        return None
+    try:
+        return RunFollower(run)
+    except UserError:
+        return None
 
 
 class RunFollower:
@@ -69,7 +81,8 @@ class RunFollower:
         records = self._reader.read()
         for record in records:
             if isinstance(record.event, RunStarted):  # a resumed run may go on under changed settings
-                self.config = self.run.read_config()
+                with suppress(UserError):
+                    self.config = self.run.read_config()
             self.state.apply(record)
             on_record(record)
         return bool(records)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 
 from tui_trainer import estimates
+from tui_trainer.config import RunConfig
 from tui_trainer.data.corpus import open_corpus
 from tui_trainer.errors import UserError
 from tui_trainer.monitor import numbers
@@ -23,6 +25,7 @@ class PastRun:
     """What an earlier run on this machine tells about the next."""
 
     preset: str
+    config: RunConfig
     seconds_per_step: float
     flop_per_second: float
 
@@ -88,14 +91,19 @@ def forecast_figures(preset: Preset, forecast: Forecast) -> dict[str, str]:
 
 def _past_run(run: RunDirectory) -> PastRun | None:
     status = read_status(run.status_file)
-    if status is None or status.step < ENOUGH_STEPS or status.elapsed_seconds <= 0:
+    if (
+        status is None
+        or status.host != socket.gethostname()
+        or status.step < ENOUGH_STEPS
+        or status.elapsed_seconds <= 0
+    ):
         return None
     try:
         config = run.read_config()
     except UserError:
         return None
     flop = estimates.flop_per_token(config.model, expected_vocab_size(config)) * config.tokens_per_step * status.step
-    return PastRun(run.preset, status.elapsed_seconds / status.step, flop / status.elapsed_seconds)
+    return PastRun(run.preset, config, status.elapsed_seconds / status.step, flop / status.elapsed_seconds)
 
 
 def _seconds(preset: Preset, steps: int | None, past_runs: list[PastRun]) -> float | None:
@@ -103,11 +111,16 @@ def _seconds(preset: Preset, steps: int | None, past_runs: list[PastRun]) -> flo
     if steps is None or not past_runs:
         return None
     for past in past_runs:
-        if past.preset == preset.name:
+        if past.preset == preset.name and _costs_the_same(past.config, preset.config):
             return past.seconds_per_step * steps
     config = preset.config
     flop = estimates.flop_per_token(config.model, preset.expected_vocab_size) * config.tokens_per_step * steps
     return flop / past_runs[0].flop_per_second
+
+
+def _costs_the_same(one: RunConfig, other: RunConfig) -> bool:
+    """Whether a step is as much work: the same preset may have been run with other settings."""
+    return one.model == other.model and one.tokens_per_step == other.tokens_per_step
 
 
 def _about(figure: str) -> str:

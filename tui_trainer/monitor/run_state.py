@@ -31,6 +31,7 @@ LEVELS = ("wrong", "warning", "note")
 class RunState:
     """Everything known of a run from its events. `apply` is the only way it changes."""
 
+    segment: int = 0
     started: RunStarted | None = None
     phase: PhaseStarted | None = None
     step: StepCompleted | None = None
@@ -48,10 +49,10 @@ class RunState:
 
     @property
     def current_step(self) -> int:
-        """The last complete step."""
-        if self.step:
-            return self.step.step
-        return (self.started and self.started.resumed_from_step) or 0
+        """The last complete step that is known of: not every step need be in the log."""
+        known = [event.step for event in (self.step, self.evaluation, self.ended) if event]
+        resumed_from = self.started.resumed_from_step if self.started else None
+        return max([*known, resumed_from or 0])
 
     @property
     def max_steps(self) -> int | None:
@@ -83,6 +84,15 @@ class RunState:
         return self.pace.tokens_per_second(self.started.tokens_per_step) if self.started else None
 
     @property
+    def measured(self) -> list[tuple[int, float, float]]:
+        """(step, train loss, validation loss) of each evaluation that has both, for the diagnosis."""
+        return [
+            (event.step, event.train_eval_loss, event.val_loss)
+            for event in self.evaluations
+            if event.train_eval_loss is not None and event.val_loss is not None
+        ]
+
+    @property
     def standing_advice(self) -> list[AdviceRaised]:
         """The advice that stands, worst first."""
         return sorted(
@@ -91,6 +101,8 @@ class RunState:
 
     def apply(self, record: Record) -> None:
         """Takes in the next record of the log."""
+        if record.segment > self.segment:  # somebody goes on with it
+            self.segment, self.ended = record.segment, None
         match record.event:
             case StepCompleted() as event:
                 self._apply_step(event)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shutil
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -112,22 +113,35 @@ def create_run(config: RunConfig, preset: str, run_dir: Path | None, now: dateti
     try:
         path = _claim(run_dir.absolute()) if run_dir else _claim_new(places.runs_root(), run_id)
         run = RunDirectory(path)
-        for folder in (run.tokenizer, run.checkpoints, run.control):
-            folder.mkdir()
-        replace_file(run.config_file, config_text)
-        manifest = {
-            "id": run_id if run_dir else path.name,
-            "preset": preset,
-            "created": now.isoformat(timespec="seconds"),
-            "tui_trainer": __version__,
-            "python": platform.python_version(),
-            "parent_run": None,
-        }
-        replace_file(run.manifest, json.dumps(manifest, indent=2).encode())
+        try:
+            _furnish(run, config_text, run_id if run_dir else path.name, preset, now)
+        except OSError:
+            remove_run(run)
+            raise
     except OSError as error:
         where = run_dir or places.runs_root()
         raise UserError(f"{where}: no run directory here: {error.strerror}; choose another --run-dir") from error
     return run
+
+
+def remove_run(run: RunDirectory) -> None:
+    """Takes away a run that never trained. What cannot be removed stays: there is nothing of worth in it."""
+    shutil.rmtree(run.path, ignore_errors=True)
+
+
+def _furnish(run: RunDirectory, config_text: bytes, run_id: str, preset: str, now: datetime) -> None:
+    for folder in (run.tokenizer, run.checkpoints, run.control):
+        folder.mkdir()
+    replace_file(run.config_file, config_text)
+    manifest = {
+        "id": run_id,
+        "preset": preset,
+        "created": now.isoformat(timespec="seconds"),
+        "tui_trainer": __version__,
+        "python": platform.python_version(),
+        "parent_run": None,
+    }
+    replace_file(run.manifest, json.dumps(manifest, indent=2).encode())
 
 
 def _claim(path: Path) -> Path:

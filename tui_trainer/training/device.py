@@ -18,14 +18,20 @@ def choose_device(name: str) -> torch.device:
     Raises:
         UserError: when that device is not here.
     """
-    has = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
-        name = next(kind for kind in ("cuda", "mps", "cpu") if has[kind])
-    if name not in has:
+        name = next(kind for kind in ("cuda", "mps", "cpu") if is_here(kind))
+    if name not in ("cpu", "cuda", "mps"):
         raise UserError(f"--device {name}: must be auto, cpu, cuda or mps")
-    if not has[name]:
+    if not is_here(name):
         raise UserError(f"--device {name}: torch sees none on this machine; use --device auto or cpu")
     return torch.device(name)
+
+
+def is_here(kind: str) -> bool:
+    """Whether torch can compute on this kind of device here."""
+    return kind == "cpu" or (
+        torch.cuda.is_available() if kind == "cuda" else kind == "mps" and torch.backends.mps.is_available()
+    )
 
 
 def choose_precision(name: str, device: torch.device) -> str:

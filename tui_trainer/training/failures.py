@@ -40,7 +40,13 @@ def full_disk_explained(run: RunDirectory) -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        raise UserError(
+        raise UserError(_full_disk(run)) from error
+
+
+def _full_disk(run: RunDirectory) -> str:
+    if (run.checkpoints / "last.json").exists():
+        return (
             f"{run.path}: no space left on this disk; the last checkpoint is kept\n"
             f"free some space, then: tui-trainer resume {run.path}"
-        ) from error
+        )
+    return f"{run.path}: no space left on this disk; free some, or choose another --run-dir"

@@ -71,11 +71,8 @@ class TrainingHandle:
 
     def _run(self) -> None:
         try:
-            from tui_trainer.training.session import hold_session
-        except ImportError as error:
-            self.exit_code, self.failure = EXIT_ERROR, f"torch cannot be imported: {error}".splitlines()[0]
-            return
-        try:
+            from tui_trainer.training.session import hold_session  # imports torch, which may fail in its own ways
+
             hold_session(self._request, self._switch, self._announce)
         except StopRequested:  # before there was anything to save
             pass

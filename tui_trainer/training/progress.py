@@ -24,6 +24,10 @@ class Progress:
     raised_levels: dict[str, str] = field(default_factory=dict)
     """The level of the advice that stands, by rule."""
 
+    def has_lost_patience(self, patience: int) -> bool:
+        """Whether so many evaluations in a row were no better; a patience of 0 never ends."""
+        return bool(patience) and self.evaluations_without_gain >= patience
+
     def as_state(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return asdict(self)

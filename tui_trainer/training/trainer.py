@@ -36,6 +36,9 @@ from tui_trainer.training.progress import Progress
 from tui_trainer.training.state import find_non_finite, state_tensors
 from tui_trainer.training.step import Outcome, update
 
+CHECKPOINT_RULE = "checkpoint"
+"""The advice that a damaged checkpoint raises and the next save clears."""
+
 
 @dataclass
 class Trainer:
@@ -95,7 +98,7 @@ class Trainer:
                 self._enter("training", self.max_steps)
             elif is_evaluated:
                 self._enter("training", self.max_steps)
-            if self._has_lost_patience():
+            if self.progress.has_lost_patience(self.config.training.early_stop_patience):
                 return "early_stopped"
             if self.progress.step >= self.max_steps:
                 return "completed"
@@ -184,10 +187,6 @@ class Trainer:
         else:
             progress.evaluations_without_gain += 1
 
-    def _has_lost_patience(self) -> bool:
-        patience = self.config.training.early_stop_patience
-        return bool(patience) and self.progress.evaluations_without_gain >= patience
-
     def _diagnose(self) -> None:
         """Raises advice, with fresh figures while it stands, or clears it."""
         history = [Evaluation(*evaluation) for evaluation in self.progress.evaluations]
@@ -222,6 +221,8 @@ class Trainer:
         )
         self._is_saved = True
         self.emit(CheckpointSaved(progress.step, path.name, is_best, round(time.monotonic() - started, 3)))
+        if progress.raised_levels.pop(CHECKPOINT_RULE, None):
+            self.emit(AdviceCleared(CHECKPOINT_RULE, progress.step))
 
     def _last_val_loss(self) -> float | None:
         """The validation loss of exactly these weights, or None when they were not evaluated."""

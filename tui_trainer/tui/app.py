@@ -29,7 +29,8 @@ class TrainerApp(App[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("question_mark", "explain", "explain"),
         Binding("q", "quit", "quit"),
-        Binding("ctrl+q,ctrl+c", "quit", show=False),
+        Binding("ctrl+q", "leave", show=False, priority=True),
+        Binding("ctrl+c", "leave", show=False),
     ]
 
     def __init__(
@@ -68,7 +69,9 @@ class TrainerApp(App[None]):
             self._watch(*self._first)
 
     def start(self, preset: Preset) -> None:
-        """Launches a preset and watches it."""
+        """Launches a preset and watches it; one training at a time, however fast somebody presses Enter."""
+        if self.monitors and self.monitors[-1].training.is_alive():
+            return
         training = self._services.launch(preset.config, preset.name)
         self._watch(training, preset.name)
 
@@ -86,14 +89,23 @@ class TrainerApp(App[None]):
         elif not monitor.is_leaving and not isinstance(self.screen, StopQuestion):
             self.push_screen(StopQuestion(), self._answer)
 
+    async def action_leave(self) -> None:
+        """The same question from anywhere, also while a person types; asked already, it is the answer."""
+        if isinstance(self.screen, StopQuestion):
+            self.screen.action_stop()
+        else:
+            await self.action_quit()
+
     def action_explain(self) -> None:
         from tui_trainer.tui.screens.explain import ExplainScreen
 
         self.push_screen(ExplainScreen())
 
     def _answer(self, is_stop: bool | None) -> None:
-        if is_stop:
+        if is_stop and self.monitors[-1].training.is_alive():
             self.monitors[-1].leave()
+        elif is_stop:  # it ended while the question stood
+            self.exit()
 
     def _watch(self, training: Training, preset: str) -> None:
         from tui_trainer.tui.screens.monitor import MonitorScreen  # not needed for the first paint

@@ -1,6 +1,6 @@
 """Curves as braille dots: two dots wide and four high a cell, about a millisecond a chart.
 
-textual-plot was measured at 51 ms a frame of 72×14 cells and 0.35 s to import; this takes 0.9 ms (benchmarks/chart.py).
+textual-plot took 51 ms for a frame of 72×14 cells and 0.35 s to import; this takes 0.9 ms.
 """
 
 from __future__ import annotations

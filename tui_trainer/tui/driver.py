@@ -8,6 +8,8 @@ any SIGCONT, also on one that no stop preceded.
 from __future__ import annotations
 
 import os
+import select
+from collections.abc import Callable
 from io import TextIOWrapper
 from typing import cast
 
@@ -18,8 +20,9 @@ from textual.drivers.linux_driver import LinuxDriver
 class ScreenFile:
     """A text file on a descriptor of its own that swallows what nobody can see any more."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, on_gone: Callable[[], None]) -> None:
         self._descriptor = descriptor
+        self._on_gone = on_gone
         self.is_gone = False
 
     def write(self, text: str) -> int:
@@ -28,8 +31,10 @@ class ScreenFile:
         while content and not self.is_gone:
             try:
                 content = content[os.write(self._descriptor, content) :]
+            except BlockingIOError:  # somebody left the terminal in non-blocking mode
+                select.select([], [self._descriptor], [], 1.0)
             except OSError:
-                self.is_gone = True
+                self._on_gone()
         return len(text)
 
     def flush(self) -> None:
@@ -49,7 +54,7 @@ class SurvivingDriver(LinuxDriver):
         self, app: App[object], *, debug: bool = False, mouse: bool = True, size: tuple[int, int] | None = None
     ) -> None:
         super().__init__(app, debug=debug, mouse=mouse, size=size)
-        self._screen = ScreenFile(self.screen_descriptor)
+        self._screen = ScreenFile(self.screen_descriptor, self.let_go)
         self._file = cast("TextIOWrapper", self._screen)
         self._is_suspended = False
 
@@ -61,8 +66,15 @@ class SurvivingDriver(LinuxDriver):
             width, height = 0, 0
         return width or 80, height or 24
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether nobody can see the screen any more."""
+        return self._screen.is_gone
+
     def let_go(self) -> None:
         """The terminal is gone: nothing is written or read any more. Safe from any thread."""
+        if self._screen.is_gone:
+            return
         self._screen.is_gone = True
         self.exit_event.set()
         # After the input thread was told to end, or it would spin on a descriptor that is always at its end.

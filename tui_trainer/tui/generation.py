@@ -41,7 +41,8 @@ class Generation:
         self.speaker: Speaker | None = None
         self.replaced_characters = 0
         self.failure: str | None = None
-        self._thread = threading.Thread(target=self._run, name="generation", daemon=True)
+        # Not a daemon: torch must not be computing while the interpreter is taken down. Cancelled, it ends in a token.
+        self._thread = threading.Thread(target=self._run, name="generation")
         self._thread.start()
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len, set_cell_size, split_graphemes
 
 Span = tuple[str, str]
 """Some text and its role: "" for plain, else a name such as `label` or `train` that the theme gives a colour."""
@@ -62,12 +62,10 @@ def changed_cells(old: Line, new: Line) -> tuple[int, int] | None:
 
 
 def _cells(line: Line) -> Iterator[Span]:
-    """One entry a cell; the second cell of a wide character is empty."""
+    """One entry a cell; the further cells of a wide character are empty, and what has no width has no entry."""
     for text, role in line:
-        for character in text:
-            yield character, role
-            for _ in range(cell_len(character) - 1):
-                yield "", role
+        for start, end, width in split_graphemes(text)[0]:
+            yield from [(text[start:end] if cell == 0 else "", role) for cell in range(width)]
 
 
 def _wrap_paragraph(paragraph: str, width: int) -> Iterator[str]:
@@ -81,10 +79,10 @@ def _wrap_paragraph(paragraph: str, width: int) -> Iterator[str]:
 
 
 def _fitting(text: str, width: int) -> int:
-    """How many characters fit into so many cells; at least one."""
+    """How many characters fit into so many cells, whole graphemes only; at least one."""
     cells = 0
-    for count, character in enumerate(text):
-        cells += cell_len(character)
+    for start, end, grapheme_width in split_graphemes(text)[0]:
+        cells += grapheme_width
         if cells > width:
-            return max(1, count)
+            return start or end
     return len(text)

@@ -14,6 +14,7 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
+from tui_trainer.monitor.safe_text import safe_line
 from tui_trainer.tui.lines import Line, changed_cells
 
 ROLES = ("label", "value", "train", "val", "good", "note", "warning", "wrong", "accent", "quiet", "best")
@@ -38,7 +39,7 @@ class Pane(Widget):
         width, height = self.size
         if not (width and height):
             return
-        new = self.draw_lines(width, height)[:height]
+        new = self._safe_lines(width, height)
         old, self._lines = self._lines, new
         for y in range(max(len(old), len(new))):
             span = changed_cells(old[y] if y < len(old) else [], new[y] if y < len(new) else [])
@@ -47,8 +48,12 @@ class Pane(Widget):
 
     def on_resize(self) -> None:
         """Another size is another drawing."""
-        self._lines = self.draw_lines(*self.size)[: self.size.height] if self.size else []
+        self._lines = self._safe_lines(*self.size) if self.size else []
         self.refresh()
+
+    def _safe_lines(self, width: int, height: int) -> list[Line]:
+        """The drawing with every control character made visible, whoever forgot to."""
+        return [[(safe_line(text), role) for text, role in line] for line in self.draw_lines(width, height)[:height]]
 
     def render_line(self, y: int) -> Strip:
         """One line in the colours of the theme."""

@@ -22,6 +22,10 @@ TERMS = (
     ("bits / byte", "", "the loss a byte of text: comparable whatever the tokenizer."),
     ("learning rate", "학습률", "the most important knob: it climbs in the warm-up, then decays to its minimum."),
     ("grad norm", "그래디언트", "the size of the update before clipping; clipped at 1.0 it cannot explode."),
+    ("step, epoch", "", "a step is one update of the weights; an epoch is one pass over the training text."),
+    ("tokens / s", "", "how fast it learns from text; tokens seen counts what it learned from so far."),
+    ("vocabulary", "", "how many different tokens there are: pieces of words, letters or bytes."),
+    ("memory", "", "the most this process has taken, or the GPU where there is one."),
     ("best", "최고 모델", "the checkpoint with the lowest validation loss. The prompt speaks from it."),
     ("overfitting", "과적합", "train keeps falling while val rises: val > best val + 0.5. More dropout, more weight "
      "decay, early stopping (조기 종료), more data."),
@@ -72,7 +76,10 @@ def _entry(name: str, text: str, width: int) -> list[Line]:
 class ExplainScreen(ModalScreen[None]):
     """Scrolls; any of the leaving keys closes it."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,question_mark,q", "dismiss", "close")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,question_mark,q", "dismiss", "close"),
+        Binding("ctrl+c", "app.leave", show=False),
+    ]
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="explain"):

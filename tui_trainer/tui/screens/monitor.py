@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -9,8 +10,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.widgets import Footer, Label
 
-from tui_trainer.monitor.follower import RunFollower
+from tui_trainer.monitor.follower import RunFollower, open_follower
+from tui_trainer.tui.driver import SurvivingDriver
 from tui_trainer.tui.precise_updates import PreciseScreen
+from tui_trainer.tui.screens.picker import PickerScreen
 from tui_trainer.tui.services import Services, Training, Writer
 from tui_trainer.tui.widgets.event_feed import EventFeed
 from tui_trainer.tui.widgets.figures import Figures
@@ -24,6 +27,7 @@ from tui_trainer.tui.widgets.step_bar import StepBar
 from tui_trainer.tui.widgets.verdict_line import VerdictLine
 
 FIGURES_SECONDS = 0.5
+READING_SECONDS = 0.05
 CHART_EVERY = 2
 """Curves are drawn at every second look."""
 
@@ -50,6 +54,7 @@ class MonitorScreen(PreciseScreen):
         self._writer: Writer | None = None
         self._ticks = 0
         self._was_alive = True
+        self._curves_are_stale = False
         self.training = training
         self.preset = preset
         self.follower: RunFollower | None = None
@@ -77,16 +82,27 @@ class MonitorScreen(PreciseScreen):
         self.set_interval(FIGURES_SECONDS, self.look)
 
     def look(self) -> None:
-        """Takes in what is new and shows it."""
+        """Takes in what is new and shows it; curves at every second look, when there is something new in them."""
         self._ticks += 1
         is_alive = self.training.is_alive()
         if self.follower is None:
             self._find_run()
-        elif self.follower.poll():
-            self._show(with_curves=self._ticks % CHART_EVERY == 0 or not is_alive)
+        if self.follower is not None and self._take_in(self.follower):
+            self._curves_are_stale = True
+            self._show(with_curves=False)
+        if self._curves_are_stale and self._ticks % CHART_EVERY == 0:
+            self._show(with_curves=True)
         self.query_one(RunHeader).redraw()
         if self._was_alive and not is_alive:
             self._end()
+
+    @staticmethod
+    def _take_in(follower: RunFollower) -> bool:
+        """Reads for a moment; a long log takes several looks, so that keys are answered meanwhile."""
+        has_changed, until = False, time.monotonic() + READING_SECONDS
+        while follower.poll() and time.monotonic() < until:
+            has_changed = True
+        return has_changed
 
     @property
     def is_typing(self) -> bool:
@@ -96,7 +112,7 @@ class MonitorScreen(PreciseScreen):
     @property
     def _has_picker(self) -> bool:
         """Whether there is a picker below to go back to."""
-        return len(self.app.screen_stack) > 2
+        return any(isinstance(screen, PickerScreen) for screen in self.app.screen_stack)
 
     def leave(self) -> None:
         """Stops the training; the screen goes when it is saved."""
@@ -119,10 +135,9 @@ class MonitorScreen(PreciseScreen):
         self.app.pop_screen()
 
     def _find_run(self) -> None:
-        run = self.training.run_dir
-        if run is None or not run.config_file.exists():
+        self.follower = open_follower(self.training.run_dir)
+        if self.follower is None:
             return
-        self.follower = RunFollower(run)
         self.query_one(RunHeader).announce(self.preset, None)
         self.query_one(PromptPanel).connect(self._open_writer, self.training.is_alive, self.follower.config.sampling)
         self.refresh_bindings()
@@ -136,6 +151,7 @@ class MonitorScreen(PreciseScreen):
 
     def _show(self, *, with_curves: bool) -> None:
         assert self.follower is not None
+        self._curves_are_stale &= not with_curves
         curves = (LossChart, Sparklines, ScheduleCurve)
         for pane in self.query(RunPane):
             if with_curves or not isinstance(pane, curves):
@@ -153,5 +169,6 @@ class MonitorScreen(PreciseScreen):
             self.query_one(VerdictLine).show_failure(self.training.failure)
         self.refresh_bindings()
         has_nothing_to_show = self.training.run_dir is None and not self._has_picker
-        if self.is_leaving or has_nothing_to_show:
+        is_unseen = isinstance(self.app._driver, SurvivingDriver) and self.app._driver.is_gone
+        if self.is_leaving or has_nothing_to_show or is_unseen:
             self.app.exit()

@@ -22,6 +22,11 @@ class PresetList(OptionList):
     """The names, smallest first."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "start")]
+    can_start = True
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The footer offers to start only what can start."""
+        return self.can_start if action == "select" else True
 
 
 class PickerScreen(Screen[None]):
@@ -65,3 +70,5 @@ class PickerScreen(Screen[None]):
     def _show(self, index: int) -> None:
         if self._forecasts:
             self.query_one(PresetDetails).show_preset(self._presets[index], self._forecasts[index])
+            self.query_one(PresetList).can_start = self._forecasts[index].problem is None
+            self.refresh_bindings()

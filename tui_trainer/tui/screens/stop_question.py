@@ -18,6 +18,7 @@ class StopQuestion(ModalScreen[bool]):
         Binding("q", "stop", "stop and save"),
         Binding("enter", "stop", show=False),
         Binding("escape,g", "go_on", "go on"),
+        Binding("ctrl+c", "stop", show=False),
     ]
 
     def compose(self) -> ComposeResult:

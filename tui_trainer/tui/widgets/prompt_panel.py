@@ -58,14 +58,15 @@ class Answer(Pane):
     def draw_lines(self, width: int, height: int) -> list[Line]:
         if self.hint:
             return [[(" " + piece, "label")] for piece in wrap(self.hint, width - 2)]
-        pieces = wrap(self.prompt + self.text + (CURSOR if self.is_running else ""), width - 2)
+        whole = self.prompt + self.text + (CURSOR if self.is_running else "")
         lines: list[Line] = []
-        seen, prompt_length = 0, len(self.prompt)
-        for piece in pieces:
-            inside = max(0, min(len(piece), prompt_length - seen))
+        position = 0
+        for piece in wrap(whole, width - 2):
+            position = whole.index(piece, position)
+            inside = max(0, min(len(piece), len(self.prompt) - position))
             if piece.strip():  # there are few lines: an empty one would push text out of sight
                 lines.append([(" " + piece[:inside], "label"), (piece[inside:], "value")])
-            seen += len(piece) + 1
+            position += len(piece)
         return lines[-height:]
 
 
@@ -183,12 +184,12 @@ class PromptPanel(Vertical):
         self._answer.redraw()
 
     def _show_speaker(self, speaker: Speaker, replaced: int) -> None:
-        self._say_speaker(
-            speaker.step, speaker.val_loss, f" · {replaced} unknown characters replaced" if replaced else ""
-        )
+        additions = " · the best cannot be read, this is another" if speaker.warning else ""
+        additions += f" · {replaced} unknown characters replaced" if replaced else ""
+        self._say_speaker(speaker.step, speaker.val_loss, additions)
 
-    def _say_speaker(self, step: int, val_loss: float | None, addition: str = "") -> None:
-        self._say(f"speaks from step {step:,}, val {numbers.loss(val_loss)} (best){addition}")
+    def _say_speaker(self, step: int, val_loss: float | None, additions: str = "") -> None:
+        self._say(f"speaks from step {step:,}, val {numbers.loss(val_loss)}{additions or ' (best)'}")
 
     def _say(self, subtitle: str) -> None:
         """A border is repainted whenever its title is set, so it is set only when it changes."""

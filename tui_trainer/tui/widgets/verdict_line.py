@@ -36,11 +36,7 @@ class VerdictLine(RunPane):
 
     def _judge(self) -> tuple[str, str, str]:
         state = self.follower.state if self.follower else RunState()
-        evaluations = [
-            Evaluation(event.step, event.train_eval_loss, event.val_loss)
-            for event in state.evaluations
-            if event.train_eval_loss is not None and event.val_loss is not None
-        ]
+        evaluations = [Evaluation(*measured) for measured in state.measured]
         advice = [(event.level, event.evidence, event.remedy) for event in state.standing_advice]
         verdict = find_verdict(evaluations, advice, is_over=state.ended is not None)
         level = verdict.level if verdict.level in SIGNS else "note"
