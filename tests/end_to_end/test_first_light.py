@@ -25,6 +25,10 @@ def run_command(*arguments: str, **options: object) -> subprocess.CompletedProce
     )
 
 
+def shell(command: str, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120, check=False, **options)
+
+
 def events_of(run: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
 
@@ -44,7 +48,7 @@ def test_pick_watch_prompt_and_quit():
         assert terminal.wait_for_exit() == 0
     ending = terminal.output[terminal.output.rfind(b"\x1b[?1049l") :].decode()
     assert "completed, step 120 of 120" in ending
-    assert "tui-trainer generate " in ending and "tui-trainer resume " in ending
+    assert "tui_trainer generate " in ending and "tui_trainer resume " in ending
     run = newest_run(Path(os.environ["TUI_TRAINER_RUNS"]))
     told = run_command("generate", str(run), "The ", "--max-new-tokens", "20", "--seed", "1")
     assert told.returncode == 0 and told.stdout.startswith("The ")
@@ -108,7 +112,7 @@ def test_no_terminal_gives_lines_and_the_same_seed_the_same_text(tmp_path):
     other = run_command("generate", "R", "The ", "--max-new-tokens", "30", "--seed", "2", cwd=tmp_path)
     assert other.stdout != texts[0].stdout
     listed = run_command("runs", cwd="/")
-    assert str(tmp_path / "R") in listed.stdout and "finished" in listed.stdout
+    assert str(tmp_path / "R") in listed.stdout and "completed" in listed.stdout
 
 
 def test_json_is_the_event_log(tmp_path):
@@ -132,3 +136,36 @@ def test_the_screen_fits_a_small_terminal():
             assert word in shown
         terminal.press("q")
         assert terminal.wait_for_exit() == 0
+
+
+def test_a_refused_resume_tells_the_reason_and_nothing_else(tmp_path):
+    assert run_command("train", "quick-test", "--run-dir", "R", *SHORT_RUN, cwd=tmp_path).returncode == 0
+    refused = run_command("resume", "R", "--headless", cwd=tmp_path)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "complete at step 120" in refused.stderr
+    with Terminal("resume", str(tmp_path / "R")) as terminal:
+        assert terminal.wait_for_exit(60) == 2
+    assert "complete at step 120" in terminal.output.decode()[-400:]
+    assert "stopped" not in run_command("runs").stdout and "completed" in run_command("runs").stdout
+
+
+@pytest.mark.parametrize("output", [">/dev/full", ">&-", "| head -1"])
+def test_an_output_that_takes_nothing_costs_no_run(tmp_path, output):
+    command = f"{sys.executable} -m tui_trainer train quick-test --headless --run-dir R {' '.join(SHORT_RUN)} {output}"
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, cwd=tmp_path, timeout=120, check=False
+    )
+    assert done.returncode == 0 and "Traceback" not in done.stderr
+    assert events_of(tmp_path / "R")[-1]["reason"] == "completed"
+
+
+@pytest.mark.parametrize("command", ["presets", "runs"])
+def test_a_full_output_is_one_line(command):
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m tui_trainer {command} >/dev/full"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("standard output: ") and len(done.stderr.splitlines()) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from recorded import RECORDINGS, RecordedTraining, RecordedWriter, catch_up
+from textual import events
 from textual.widgets import Input
 
 from tui_trainer.tui import theme
@@ -332,3 +333,27 @@ async def test_a_resumed_run_is_not_shown_as_ended(services, record_of):
     async with app.run_test(size=(120, 40)) as pilot:
         await catch_up(pilot)
         assert "preparing data" in text_of(app) and "✓ completed" not in text_of(app)
+
+
+async def test_keys_typed_in_one_burst_go_where_the_focus_will_be(services, record_of):
+    app = app_on(services, RecordedTraining(record_of("quick-test", 0.55)))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await catch_up(pilot)
+        for key in ("p", "a", "tab", "ctrl+u", "1", "tab", "ctrl+u", "7", "escape", "question_mark"):
+            app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await pilot.pause()
+        assert app.monitors[0].query_one("#prompt", Input).value.endswith("a")
+        assert app.monitors[0].query_one("#setting-temperature", Input).value == "1"
+        assert app.monitors[0].query_one("#setting-top_k", Input).value == "7"
+        assert isinstance(app.screen, ExplainScreen)
+
+
+async def test_a_paste_of_many_lines_arrives_whole_and_harmless(services, record_of):
+    app = app_on(services, RecordedTraining(record_of("quick-test", 0.55)))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await catch_up(pilot)
+        await pilot.press("p", "ctrl+u")
+        app.post_message(events.Paste("가\x1b[2J\n🙂\tb" + "x" * 100_000))
+        await pilot.pause()
+        value = app.screen.query_one("#prompt", Input).value
+        assert value.startswith("가␛[2J⏎🙂 bx") and len(value) == 10_000

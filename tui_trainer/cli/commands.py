@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import io
 import os
@@ -22,6 +23,9 @@ app = typer.Typer(
     help="Train a small GPT in your terminal, watch it learn, and talk to it while it does.",
 )
 
+UNWRITABLE = (errno.ENOSPC, errno.EPIPE, errno.EIO)
+"""Errors of an output that nobody reads or that has no room."""
+
 COLLECT_EVERY = 50_000
 """New objects between two garbage collections."""
 
@@ -39,9 +43,7 @@ def main() -> None:
     """The program. Exits with 0, 1, 2, 3, 75 or 128 + the number of the signal that ended it."""
     if sys.platform == "win32":
         sys.exit("tui-trainer runs on Linux and macOS; on Windows run it in WSL")
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal that is not UTF-8 gets "?" for what it lacks
-            stream.reconfigure(errors="replace")
+    _prepare_outputs()
     # Start-up makes a hundred thousand objects that all stay: looking for garbage among them costs 50 ms of it.
     gc.set_threshold(COLLECT_EVERY)
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # looking for plug-ins costs another 25 ms
@@ -54,6 +56,23 @@ def main() -> None:
         with contextlib.suppress(OSError):
             print("\n".join(lines), file=sys.stderr)  # noqa: T201
         sys.exit(2)
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - or the interpreter tries again at its end
+        with contextlib.suppress(OSError):
+            print(f"standard output: {error.strerror}", file=sys.stderr)  # noqa: T201
+        sys.exit(1)
+
+
+def _prepare_outputs() -> None:
+    """An output that is closed takes nothing; one that is not UTF-8 gets "?" for what it lacks."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 Texts = Annotated[

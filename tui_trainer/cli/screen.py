@@ -82,7 +82,7 @@ def _leave(app: TrainerApp, number: int) -> None:
 
 def _say_goodbye(app: TrainerApp, program: _Program, signal_number: int | None) -> int:
     for monitor in app.monitors:
-        if monitor.follower and monitor.follower.run.path.exists():
+        if monitor.follower and monitor.training.run_dir:
             monitor.follower.drain()
             sys.stdout.write("\n".join(summary_lines(monitor.follower)) + "\n")
     if app.return_code:

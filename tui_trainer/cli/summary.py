@@ -29,12 +29,12 @@ def summary_lines(follower: RunFollower) -> list[str]:
     ]
     if last:
         lines.append(
-            f"  last  step {last.step:>8,}   train loss {numbers.loss(last.train_eval_loss)}"
+            f"  last evaluation  step {last.step:>8,}   train loss {numbers.loss(last.train_eval_loss)}"
             f"   val loss {numbers.loss(last.val_loss)}   val perplexity {numbers.perplexity(last.val_perplexity)}"
         )
     if best:
         lines.append(
-            f"  best  step {best.step:>8,}   train loss {numbers.loss(best.train_eval_loss)}"
+            f"  best evaluation  step {best.step:>8,}   train loss {numbers.loss(best.train_eval_loss)}"
             f"   val loss {numbers.loss(best.val_loss)}   val perplexity {numbers.perplexity(best.val_perplexity)}"
         )
     lines.append(f"  run       {path}")

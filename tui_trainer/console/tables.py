@@ -74,5 +74,5 @@ def _state_of(run: RunDirectory) -> str:
     status = read_status(run.status_file)
     liveness = judge(status, time.time())
     if liveness is Liveness.ENDED and status:
-        return status.state
+        return (status.reason or status.state).replace("_", " ")
     return {Liveness.ALIVE: "training", Liveness.DEAD: "interrupted"}.get(liveness, liveness.value)

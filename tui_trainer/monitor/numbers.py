@@ -71,6 +71,8 @@ def duration(seconds: float | None) -> str:
     minutes, rest = divmod(total, 60)
     hours, minutes_rest = divmod(minutes, 60)
     days, hours_rest = divmod(hours, 24)
+    if days >= 1000:
+        return f"{days / 365.25:,.0f} years"
     if days:
         return f"{days} d {hours_rest:02} h"
     if hours:

@@ -31,6 +31,8 @@ class Status:
 
     state: str = "starting"
     """starting, running, finished or failed."""
+    reason: str = ""
+    """Of a finished run: completed, stopped or early_stopped."""
     step: int = 0
     max_steps: int | None = None
     phase: str = ""

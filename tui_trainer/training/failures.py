@@ -21,6 +21,10 @@ class Diverged(Exception):  # noqa: N818 - the field's word for it
     """A loss, a gradient or a weight is no longer a finite number."""
 
 
+class Refused(UserError):  # noqa: N818 - what happened to the request
+    """The run did not begin, or did not go on: what is in its directory tells of an earlier time."""
+
+
 def explain(error: BaseException) -> tuple[int, str]:
     """The exit code and at most three lines for a person."""
     if isinstance(error, UserError):

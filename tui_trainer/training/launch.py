@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tui_trainer.config import RunConfig
 from tui_trainer.runs.directory import RunDirectory
-from tui_trainer.training.failures import EXIT_ERROR, EXIT_FINISHED, explain
+from tui_trainer.training.failures import EXIT_ERROR, EXIT_FINISHED, Refused, explain
 from tui_trainer.training.interruption import StopRequested, StopSwitch
 
 
@@ -78,6 +78,8 @@ class TrainingHandle:
             pass
         except BaseException as error:  # noqa: BLE001 - the thread's outermost frame: reported, never lost
             self.exit_code, self.failure = explain(error)
+            if isinstance(error, Refused):
+                self.run_dir = None
             if self.exit_code == EXIT_ERROR:
                 self._write_traceback()
         if self.run_dir and not self.run_dir.path.exists():

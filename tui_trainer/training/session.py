@@ -21,7 +21,7 @@ from tui_trainer.runs.files import replace_file
 from tui_trainer.runs.lock import RunLock
 from tui_trainer.runs.status import StatusFile
 from tui_trainer.training.device import choose_device, is_here
-from tui_trainer.training.failures import explain, full_disk_explained
+from tui_trainer.training.failures import Refused, explain, full_disk_explained
 from tui_trainer.training.interruption import StopRequested, StopSwitch
 from tui_trainer.training.launch import NewRun, ResumedRun
 from tui_trainer.training.preparation import prepare_trainer
@@ -85,6 +85,7 @@ def _train(run: RunDirectory, request: NewRun | ResumedRun, device: torch.device
             trainer = prepare_trainer(run, request, device, switch, status, log.append)
             reason = trainer.train()
             log.append(RunFinished(reason, trainer.progress.step, round(trainer.progress.elapsed_seconds, 3)))
+        status.update(reason=reason)
         state = "finished"
     except BaseException as error:
         is_refused = trainer is None and isinstance(error, UserError | StopRequested)
@@ -93,6 +94,8 @@ def _train(run: RunDirectory, request: NewRun | ResumedRun, device: torch.device
         with contextlib.suppress(OSError):
             if not is_refused:
                 log.append(RunFailed(explain(error)[1], status.step, round(elapsed, 3)))
+        if is_refused and isinstance(error, UserError):
+            raise Refused(str(error)) from error
         raise
     finally:
         status.close(state)

@@ -39,8 +39,8 @@ QUESTIONS = (
 KEYS = (
     ("p", "write a prompt; Enter asks, Tab goes to the settings, Escape leaves"),
     ("q", "stop and save, or go on; again: stop. When the training has ended: leave"),
-    ("ctrl+p", "all commands, themes among them"),
-    ("ctrl+z", "suspends the whole program, the training too; fg brings both back"),
+    ("ctrl+p", "all commands; Theme has dark and light ones"),
+    ("b", "back to the presets, when the training has ended"),
 )
 NAME_WIDTH = 15
 

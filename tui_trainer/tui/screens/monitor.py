@@ -37,7 +37,7 @@ class MonitorScreen(PreciseScreen):
 
     AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("p", "prompt", "prompt"),
+        Binding("p", "prompt", "prompt", priority=True),
         Binding("b", "back", "presets"),
     ]
 

@@ -95,7 +95,7 @@ def _short(state: RunState, width: int) -> list[Line]:
     """Two lines of the figures that matter most; on a narrow screen the last ones are left out, never cut."""
     step, evaluation = state.step, state.evaluation
     measured = [
-        (" train ", numbers.loss(getattr(step, "train_loss", None)).rjust(6), "train"),
+        (" this step ", numbers.loss(getattr(step, "train_loss", None)).rjust(6), "train"),
         ("  val ", numbers.loss(getattr(evaluation, "val_loss", None)).rjust(6), "val"),
         ("  ppl ", numbers.perplexity(getattr(evaluation, "val_perplexity", None)).rjust(6), "val"),
         ("  acc ", numbers.percent(getattr(evaluation, "val_accuracy", None)).rjust(6), "val"),

@@ -52,10 +52,8 @@ class PresetDetails(Pane):
         figures = forecast_figures(self.preset, self.forecast)
         model, training = self.preset.config.model, self.preset.config.training
         rows = [
-            (
-                "parameters",
-                figures["parameters"] + f"   {model.n_layer} layers, {model.n_head} heads, width {model.n_embd}",
-            ),
+            ("parameters", figures["parameters"]),
+            ("shape", f"{model.n_layer} layers, {model.n_head} heads, width {model.n_embd}"),
             ("data", figures["data"]),
             ("tokens", figures["tokens"] + f"   tokenizer {self.preset.config.data.tokenizer}"),
             (

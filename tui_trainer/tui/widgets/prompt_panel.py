@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -44,7 +45,13 @@ class PromptInput(Input):
 
     def validate_value(self, value: str) -> str:
         """Pasted control characters would reach the terminal as they are; a line end is shown as its sign."""
-        return safe_line(value)
+        return safe_line(value[:MAX_PROMPT])
+
+    def _on_paste(self, event: events.Paste) -> None:
+        """All lines of it; Textual's own input takes the first."""
+        self.insert_text_at_cursor(safe_line(event.text[:MAX_PROMPT]))
+        event.prevent_default()
+        event.stop()
 
 
 class Answer(Pane):
@@ -74,8 +81,9 @@ class PromptPanel(Vertical):
     """Prompt, settings and answer."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "app.focus_next", "settings"),
-        Binding("escape", "leave", "leave the prompt"),
+        # Priority: what is typed right after it must find the focus where it belongs.
+        Binding("tab", "app.focus_next", "settings", priority=True),
+        Binding("escape", "leave", "leave the prompt", priority=True),
     ]
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
@@ -93,7 +101,7 @@ class PromptPanel(Vertical):
     def compose(self) -> ComposeResult:
         with Horizontal(id="prompt-row"):
             yield Label("❯", id="prompt-sign")
-            yield PromptInput(id="prompt", compact=True, max_length=MAX_PROMPT, select_on_focus=False)
+            yield PromptInput(id="prompt", compact=True, select_on_focus=False)
         with Horizontal(id="settings"):
             for name, label, _ in SETTINGS:
                 yield Label(label, classes="setting-label")
@@ -126,7 +134,7 @@ class PromptPanel(Vertical):
     def focus_prompt(self) -> None:
         """Puts the cursor into the prompt."""
         prompt = self.query_one("#prompt", Input)
-        prompt.focus()
+        self.screen.set_focus(prompt)  # at once; `focus` would wait until after the next keys
         prompt.cursor_position = len(prompt.value)
 
     def action_leave(self) -> None:
