@@ -6,8 +6,6 @@ and other people's scripts all speak these names.
 
 from __future__ import annotations
 
-import difflib
-import math
 import os
 import tomllib
 from pathlib import Path
@@ -15,10 +13,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from tui_trainer.config_messages import explain_mistake
 from tui_trainer.errors import UserError
 
 MAX_CONFIG_BYTES = 64 * 1024
-SHOWN_CHARACTERS = 60
 
 ALIASES = {
     "model": {
@@ -234,7 +232,7 @@ def parse_config(tables: dict[str, Any], source: str) -> RunConfig:
     try:
         return RunConfig.model_validate(rename_aliases(tables, source))
     except ValidationError as error:
-        lines = [f"{source}: {_explain(detail)}" for detail in error.errors()]
+        lines = [f"{source}: {explain_mistake(detail, known_keys)}" for detail in error.errors()]
         if len(lines) > 3:
             lines = [*lines[:2], f"{source}: and {len(lines) - 2} more mistakes"]
         raise UserError("\n".join(lines)) from error
@@ -276,63 +274,7 @@ def to_toml(config: RunConfig) -> str:
 
 
 def known_keys(section: str | None = None) -> list[str]:
-    """The sections of a configuration, or the keys of one section."""
+    """The sections of a configuration, or the keys of one section and their aliases."""
     if section is None:
         return list(RunConfig.model_fields)
-    return list(RunConfig.model_fields[section].annotation.model_fields)  # type: ignore[union-attr]
-
-
-def did_you_mean(word: str, known: list[str]) -> str:
-    """A hint such as ` (did you mean "n_layer"?)`, or nothing when no known word is near."""
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f' (did you mean "{near[0]}"?)' if near else ""
-
-
-PLAIN_WORDS = {
-    "Input should be ": "must be ",
-    "a valid integer": "a whole number",
-    "a valid number": "a number",
-    "a valid string": 'text in "quotes"',
-    "a valid tuple": "a list in [brackets]",
-    "Field required": "a value is missing",
-    "Tuple should have at most": "must have at most",
-}
-"""What pydantic says, in the words of TOML."""
-
-
-def _explain(detail: Any) -> str:
-    """One pydantic mistake in one line: the section, the key, the value, what it must be."""
-    where = [str(part) for part in detail["loc"]]
-    section = where[0] if where else ""
-    if detail["type"] == "extra_forbidden":
-        if len(where) == 1:
-            return f"unknown section [{_one_line(section)}]{did_you_mean(section, known_keys())}"
-        hint = did_you_mean(where[1], [*known_keys(section), *ALIASES.get(section, {})])
-        return f"[{section}] unknown key {_one_line(where[1])}{hint}"
-    message = detail["msg"].removeprefix("Value error, ")
-    if len(where) == 1:
-        if detail["type"] == "value_error":
-            return f"[{section}] {message}"
-        return f"{section} must be a table: write [{section}] and its keys below"
-    for word, plain in PLAIN_WORDS.items():
-        message = message.replace(word, plain)
-    return f"[{section}] {'.'.join(where[1:])} = {_as_toml(detail['input'])}: {message}"
-
-
-def _as_toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, tuple):
-        value = list(value)
-    try:
-        return _one_line(repr(value))
-    except ValueError:  # Python refuses to write out thousands of digits.
-        return "a number of thousands of digits"
-
-
-def _one_line(text: str) -> str:
-    """Short enough for a message, and without what would break its line."""
-    shown = "".join(character if character.isprintable() else "?" for character in text[: SHOWN_CHARACTERS + 1])
-    return shown if len(shown) <= SHOWN_CHARACTERS else shown[: SHOWN_CHARACTERS - 3] + "..."
+    return [*RunConfig.model_fields[section].annotation.model_fields, *ALIASES.get(section, {})]  # type: ignore[union-attr]

@@ -11,8 +11,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from tui_trainer.config import RunConfig, did_you_mean, known_keys, parse_config, read_toml, rename_aliases
-from tui_trainer.errors import UserError
+from tui_trainer.config import RunConfig, known_keys, parse_config, read_toml, rename_aliases
+from tui_trainer.errors import UserError, did_you_mean
 
 ORDER = (
     "quick-test",

@@ -6,8 +6,7 @@ import os
 from pathlib import Path
 
 from tui_trainer import places
-from tui_trainer.config import did_you_mean
-from tui_trainer.errors import UserError
+from tui_trainer.errors import UserError, did_you_mean
 from tui_trainer.runs.directory import RunDirectory
 
 INDEX_LINES = 1000
