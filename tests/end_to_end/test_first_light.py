@@ -118,7 +118,10 @@ def test_no_terminal_gives_lines_and_the_same_seed_the_same_text(tmp_path):
 def test_json_is_the_event_log(tmp_path):
     trained = run_command("train", "quick-test", "--json", "--run-dir", str(tmp_path / "R"), *SHORT_RUN)
     assert trained.returncode == 0
-    assert [json.loads(line) for line in trained.stdout.splitlines()] == events_of(tmp_path / "R")
+    printed = [json.loads(line) for line in trained.stdout.splitlines()]
+    left = [event.pop("seconds_left") for event in printed if event["event"] == "StepCompleted"]
+    assert printed == events_of(tmp_path / "R")
+    assert left[-1] == 0 and max(filter(None, left)) > 0, "the time left, which the screen shows too"
 
 
 @pytest.mark.parametrize("kind", ["dumb", ""])

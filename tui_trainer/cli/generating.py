@@ -32,9 +32,9 @@ def print_text(run_name: str, prompt: str | None, changes: dict[str, Any], check
         prompt = next(iter(config.sampling.prompts), "")
     _note(f"step {speaker.step:,}" + ("" if speaker.val_loss is None else f", val {speaker.val_loss:.3f}"))
     if speaker.warning:
-        _note(speaker.warning)
+        sys.stderr.write(safe_line(speaker.warning) + "\n")
     if replaced := generator.replaced_characters(prompt):
-        _note(f"{replaced} characters of the prompt are not in the vocabulary and were replaced")
+        sys.stderr.write(f"{replaced} characters of the prompt are not in the vocabulary and were replaced\n")
     show = safe_text if sys.stdout.isatty() else str
     sys.stdout.write(show(prompt))
     for piece in generator.stream(prompt, settings):

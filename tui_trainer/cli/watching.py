@@ -12,7 +12,7 @@ from tui_trainer.cli.signals import SignalWatcher
 from tui_trainer.cli.summary import summary_lines
 from tui_trainer.console.lines import LineFormatter
 from tui_trainer.console.tables import presets_table
-from tui_trainer.events import Record, encode
+from tui_trainer.events import Record, StepCompleted, encode
 from tui_trainer.monitor.follower import RunFollower, ignore_record, open_follower
 from tui_trainer.monitor.forecast import make_forecast, remember_past_runs
 from tui_trainer.monitor.safe_text import safe_text
@@ -101,7 +101,7 @@ def _follow(handle: TrainingHandle, json: bool, first_segment: int) -> RunFollow
     while True:
         is_alive = handle.is_alive()
         if follower is None and (follower := open_follower(handle.run_dir)):
-            show = _only_from(first_segment, _print_json if json else _line_printer(follower))
+            show = _only_from(first_segment, _json_printer(follower) if json else _line_printer(follower))
         if follower:
             follower.drain(show)
         if not is_alive:
@@ -124,9 +124,20 @@ def _line_printer(follower: RunFollower) -> Callable[[Record], None]:
     return show
 
 
-def _print_json(record: Record) -> None:
-    """The line of the log, in ASCII, so that nothing in it can reach a terminal as a command."""
-    _print(dumps(loads(encode(record)), separators=(",", ":")))
+def _json_printer(follower: RunFollower) -> Callable[[Record], None]:
+    """The lines of the log, in ASCII, so that nothing in them can reach a terminal as a command.
+
+    A step's line has one figure more than the log, the time left: a reader's estimate is no fact of the training.
+    """
+
+    def show(record: Record) -> None:
+        payload = loads(encode(record))
+        if isinstance(record.event, StepCompleted):
+            left = follower.seconds_left
+            payload["seconds_left"] = None if left is None else round(left, 1)
+        _print(dumps(payload, separators=(",", ":")))
+
+    return show
 
 
 def _print(line: str) -> None:

@@ -17,6 +17,8 @@ class Bucket(NamedTuple):
     low: float
     high: float
     last: float
+    total: float
+    values: int
 
 
 class Series:
@@ -46,9 +48,9 @@ class Series:
             return
         newest = self.last
         if newest is not None and step // self._steps_per_bucket == newest.first_step // self._steps_per_bucket:
-            self._buckets[-1] = _merge(newest, Bucket(step, step, value, value, value))
+            self._buckets[-1] = _merge(newest, Bucket(step, step, value, value, value, value, 1))
             return
-        self._buckets.append(Bucket(step, step, value, value, value))
+        self._buckets.append(Bucket(step, step, value, value, value, value, 1))
         if len(self._buckets) > MAX_BUCKETS:
             self._halve()
 
@@ -63,17 +65,28 @@ class Series:
 
     def columns(self, count: int, first_step: float, last_step: float) -> list[tuple[float, float] | None]:
         """Lowest and highest value in each of `count` equal spans of steps; None where there is none."""
-        if count < 1:
-            return []
-        lows, highs = [math.inf] * count, [-math.inf] * count
+        return [
+            (min(bucket.low for bucket in span), max(bucket.high for bucket in span)) if span else None
+            for span in self._spans(count, first_step, last_step)
+        ]
+
+    def means(self, count: int, first_step: float, last_step: float) -> list[tuple[float, float] | None]:
+        """The mean in each of `count` equal spans of steps, as a column of no height; None where there is none."""
+        means = []
+        for span in self._spans(count, first_step, last_step):
+            mean = sum(bucket.total for bucket in span) / sum(bucket.values for bucket in span) if span else 0.0
+            means.append((mean, mean) if span else None)
+        return means
+
+    def _spans(self, count: int, first_step: float, last_step: float) -> list[list[Bucket]]:
+        """The buckets that fall into each of `count` equal spans of steps."""
+        spans: list[list[Bucket]] = [[] for _ in range(count)]
         scale = (count - 1) / max(1e-9, last_step - first_step)
-        for bucket in self._buckets:
-            if bucket.last_step < first_step or bucket.first_step > last_step:
-                continue
-            column = min(count - 1, max(0, int((bucket.first_step - first_step) * scale + 0.5)))
-            lows[column] = min(lows[column], bucket.low)
-            highs[column] = max(highs[column], bucket.high)
-        return [(low, high) if low <= high else None for low, high in zip(lows, highs, strict=True)]
+        for bucket in self._buckets if count > 0 else ():
+            if bucket.last_step >= first_step and bucket.first_step <= last_step:
+                column = min(count - 1, max(0, int((bucket.first_step - first_step) * scale + 0.5)))
+                spans[column].append(bucket)
+        return spans
 
     def _halve(self) -> None:
         self._steps_per_bucket *= 2
@@ -90,4 +103,12 @@ class Series:
 
 
 def _merge(left: Bucket, right: Bucket) -> Bucket:
-    return Bucket(left.first_step, right.last_step, min(left.low, right.low), max(left.high, right.high), right.last)
+    return Bucket(
+        left.first_step,
+        right.last_step,
+        min(left.low, right.low),
+        max(left.high, right.high),
+        right.last,
+        left.total + right.total,
+        left.values + right.values,
+    )

@@ -53,7 +53,7 @@ def bridge_gaps(columns: Sequence[Column | None]) -> list[Column | None]:
 def draw(
     width: int, height: int, curves: Sequence[Curve], low: float, high: float, marks: Sequence[Mark] = ()
 ) -> list[Line]:
-    """Draws curves into width × height cells; where two share a cell, the later one gives the colour.
+    """Draws curves into width × height cells; where two meet in a cell, it belongs to the later one.
 
     Args:
         width: cells; each curve has `width * DOTS_WIDE` columns.
@@ -87,8 +87,10 @@ def _draw_curve(curve: Curve, dots: list[list[int]], roles: list[list[str]], low
             # Reach to the neighbour, so that a steep curve has no holes.
             top, bottom = min(top, previous[1] + 1), max(bottom, previous[0] - 1)
         for y in range(top, bottom + 1):
-            dots[y // DOTS_HIGH][x // DOTS_WIDE] |= _DOT_BITS[y % DOTS_HIGH][x % DOTS_WIDE]
-            roles[y // DOTS_HIGH][x // DOTS_WIDE] = curve.role
+            row, cell = y // DOTS_HIGH, x // DOTS_WIDE
+            if roles[row][cell] != curve.role:  # a cell has one colour: dots of two curves in it would be a blot
+                dots[row][cell], roles[row][cell] = 0, curve.role
+            dots[row][cell] |= _DOT_BITS[y % DOTS_HIGH][x % DOTS_WIDE]
         previous = own
 
 

@@ -19,7 +19,7 @@ BEST_SIGN = "◆"
 
 
 class LossChart(RunPane):
-    """The big chart."""
+    """The big chart: the spread of the single steps, their mean, and the validation loss on top."""
 
     def draw_lines(self, width: int, height: int) -> list[Line]:
         if self.follower is None or width < GUTTER + 8 or height < 3:
@@ -27,13 +27,14 @@ class LossChart(RunPane):
         state = self.follower.state
         last_step = axis_end(state.current_step, state.max_steps)
         plot_width, plot_height = width - GUTTER, height - 1
-        train = state.train_loss.columns(plot_width * braille.DOTS_WIDE, 0, last_step)
+        band = state.train_loss.columns(plot_width * braille.DOTS_WIDE, 0, last_step)
+        train = state.train_loss.means(plot_width * braille.DOTS_WIDE, 0, last_step)
         val = _val_columns(state.evaluations, plot_width * braille.DOTS_WIDE, last_step)
-        values = [value for column in (*train, *val) if column for value in column]
+        values = [value for column in (*band, *val) if column for value in column]
         if not values:
             return _waiting(width, height)
         low, high, tick = value_range(min(values), max(values), plot_height)
-        curves = [braille.Curve(train, "train"), braille.Curve(val, "val")]
+        curves = [braille.Curve(band, "band"), braille.Curve(train, "train"), braille.Curve(val, "val")]
         plot = braille.draw(plot_width, plot_height, curves, low, high, _marks(state, len(val), last_step))
         labels = _value_labels(low, high, tick, plot_height)
         rows: list[Line] = [
