@@ -13,7 +13,7 @@ from textual.screen import Screen
 from textual.widgets import Footer, Label, OptionList
 from textual.widgets.option_list import Option
 
-from tui_trainer.monitor.forecast import Forecast, make_forecast, remember_past_runs
+from tui_trainer.monitor.forecast import Forecast, PastRun, make_forecast, remember_past_runs
 from tui_trainer.presets import Preset
 from tui_trainer.tui.widgets.preset_details import PresetDetails
 
@@ -53,8 +53,12 @@ class PickerScreen(Screen[None]):
         yield Label("make me a little larger", id="too-small")
 
     def on_screen_resume(self) -> None:
-        """Runs that ended since the last look tell more about the time a preset takes."""
-        past_runs = remember_past_runs()
+        """Paints at once; what earlier runs tell of the time a preset takes is read after that."""
+        if not self._forecasts:
+            self._forecast([])
+        self.call_after_refresh(lambda: self._forecast(remember_past_runs()))
+
+    def _forecast(self, past_runs: list[PastRun]) -> None:
         self._forecasts = [make_forecast(preset, past_runs) for preset in self._presets]
         self._show(self.query_one(PresetList).highlighted or 0)
 
