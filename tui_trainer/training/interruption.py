@@ -36,13 +36,13 @@ class StopSwitch:
 class ControlDesk:
     """Looks into `control/` a few times a second and applies what lies there."""
 
-    def __init__(self, folder: Path, switch: StopSwitch, emit: Callable[[Event], None]) -> None:
+    def __init__(self, folder: Path, switch: StopSwitch, emit: Callable[[Event], None], step: int) -> None:
         """Discards the commands that were meant for an earlier process of this run, and names them in the log."""
         self._folder = folder
         self._switch = switch
         self._emit = emit
         self._looked_at = 0.0
-        self.step = 0
+        self.step = step
         for command in take_commands(folder):
             self._discard(command)
 

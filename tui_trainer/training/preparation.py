@@ -53,8 +53,7 @@ def prepare_trainer(
     store.clean()
     checkpoint = store.load("last", repair=True) if is_resumed else None
     progress = Progress.from_state(checkpoint.state["progress"]) if checkpoint else Progress()
-    control = ControlDesk(run.control, switch, emit)
-    control.step = progress.step
+    control = ControlDesk(run.control, switch, emit, progress.step)
     tokenizer, split = _prepare_data(run, config, is_resumed, control, status, emit)
     train_windows = TrainingWindows(
         split.train, config.model.context_length, config.stride, config.training.batch_size, config.training.seed

@@ -1,6 +1,6 @@
-"""Curves as braille dots: two dots wide and four high a cell, about a millisecond a chart.
+"""Curves as braille dots: two dots wide and four high a cell.
 
-textual-plot took 51 ms for a frame of 72×14 cells and 0.35 s to import; this takes 0.9 ms.
+textual-plot took 51 ms for a frame of 72×14 cells and 0.35 s to import; this takes 5 ms with the history's columns.
 """
 
 from __future__ import annotations
