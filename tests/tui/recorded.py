@@ -62,8 +62,19 @@ class RecordedWriter:
                 time.sleep(0.005)
 
 
+async def wait_until(pilot: Pilot[None], is_so: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Lets the app work until something is so: how long that takes is the machine's affair."""
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, "it never came"
+        await pilot.pause(0.02)
+
+
 async def catch_up(pilot: Pilot[None]) -> None:
     """Has the monitor read everything and draw it, curves included."""
+    screen = pilot.app.screen
     for _ in range(4):
-        pilot.app.screen.look()
+        screen.look()
+    while screen._curves_are_stale:  # a slow machine takes in less at a look
+        screen.look()
     await pilot.pause()

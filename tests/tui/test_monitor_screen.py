@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from recorded import RECORDINGS, RecordedTraining, RecordedWriter, catch_up
+from recorded import RECORDINGS, RecordedTraining, RecordedWriter, catch_up, wait_until
 from textual import events
 from textual.widgets import Input
 
@@ -178,13 +178,16 @@ async def test_a_failure_is_shown_and_the_exit_stays_open(services, record_of):
 
 
 class TestPrompt:
-    async def ask(self, pilot, text: str) -> Answer:
+    async def ask(self, pilot, text: str, *, is_slow: bool = False) -> Answer:
+        """Types and presses Enter; back when the answer is there, or has begun when the writer is slow."""
         await catch_up(pilot)
         await pilot.press("p")
         pilot.app.screen.query_one("#prompt", Input).value = text
+        answer = pilot.app.screen.query_one(Answer)
+        before = (answer.hint, answer.prompt)
         await pilot.press("enter")
-        await pilot.pause(0.3)
-        return pilot.app.screen.query_one(Answer)
+        await wait_until(pilot, lambda: (answer.hint, answer.prompt) != before and (is_slow or not answer.is_running))
+        return answer
 
     async def test_the_best_checkpoint_answers_and_says_who_it_is(self, record_of):
         writer = RecordedWriter(["안", "녕 ", "🙂", " names"])
@@ -238,10 +241,10 @@ class TestPrompt:
         writer = RecordedWriter(["never "] * 1000, is_slow=True)
         app = app_on(Services(None, lambda run: writer), RecordedTraining(record_of("quick-test", 0.55)))
         async with app.run_test(size=(120, 40)) as pilot:
-            await self.ask(pilot, "a")
+            await self.ask(pilot, "a", is_slow=True)
+            await wait_until(pilot, lambda: bool(writer.asked))
             await pilot.press("escape")
-            await pilot.pause(0.3)
-            assert writer.was_cancelled
+            await wait_until(pilot, lambda: writer.was_cancelled)
             assert app.screen.focused is None
 
     async def test_before_there_is_a_checkpoint_it_says_so(self, services, record_of):
@@ -321,6 +324,16 @@ async def test_curves_do_not_miss_what_came_at_an_odd_look(services, record_of):
         app.screen.look()  # an odd one: figures only
         app.screen.look()  # nothing is new, but the curves are stale
         assert app.screen.query_one(LossChart)._lines != drawn
+
+
+async def test_what_one_slow_look_took_in_is_shown(services, record_of, monkeypatch):
+    """Reading may use up all of a look's time at once."""
+    monkeypatch.setattr("tui_trainer.tui.screens.monitor.READING_SECONDS", -1.0)
+    app = app_on(services, RecordedTraining(record_of("overfitting", 0.05)))
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.screen.look()
+        await pilot.pause()
+        assert "training" in text_of(app) and "starting" not in text_of(app)
 
 
 async def test_a_resumed_run_is_not_shown_as_ended(services, record_of):

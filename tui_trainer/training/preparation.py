@@ -53,6 +53,7 @@ def prepare_trainer(
     store.clean()
     checkpoint = store.load("last", repair=True) if is_resumed else None
     progress = Progress.from_state(checkpoint.state["progress"]) if checkpoint else Progress()
+    _refuse_if_over(run, config, progress, config.training.max_steps)  # before the text is read, where it is known
     control = ControlDesk(run.control, switch, emit, progress.step)
     tokenizer, split = _prepare_data(run, config, is_resumed, control, status, emit)
     train_windows = TrainingWindows(
@@ -86,9 +87,9 @@ def prepare_trainer(
     return trainer
 
 
-def _refuse_if_over(run: RunDirectory, config: RunConfig, progress: Progress, max_steps: int) -> None:
+def _refuse_if_over(run: RunDirectory, config: RunConfig, progress: Progress, max_steps: int | None) -> None:
     # A run that was stopped within its last evaluation still owes that one.
-    if progress.step > max_steps or progress.step == max_steps == progress.evaluated_step:
+    if max_steps and (progress.step > max_steps or progress.step == max_steps == progress.evaluated_step):
         raise UserError(
             f"{run.path}: complete at step {progress.step:,} of {max_steps:,}\n"
             f"to go on: tui-trainer resume {run.path} --set training.max_steps={progress.step * 2}"

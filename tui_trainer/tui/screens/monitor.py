@@ -100,8 +100,10 @@ class MonitorScreen(PreciseScreen):
     def _take_in(follower: RunFollower) -> bool:
         """Reads for a moment; a long log takes several looks, so that keys are answered meanwhile."""
         has_changed, until = False, time.monotonic() + READING_SECONDS
-        while follower.poll() and time.monotonic() < until:
-            has_changed = True
+        while follower.poll():
+            has_changed = True  # even when the time was up while it read
+            if time.monotonic() > until:
+                break
         return has_changed
 
     @property
