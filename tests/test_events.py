@@ -39,6 +39,7 @@ VALUES = {
     "int | None": st.none() | INTEGERS,
     "float | None": st.none() | FLOATS,
     "dict[str, Any]": st.dictionaries(st.text(max_size=5), PLAIN, max_size=3),
+    "list[dict[str, Any]]": st.lists(st.dictionaries(st.text(max_size=5), PLAIN, max_size=3), max_size=2),
     "dict[str, float]": st.dictionaries(st.text(max_size=5), FLOATS, max_size=3),
     "Any": PLAIN,
 }

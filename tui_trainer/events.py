@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any
 
 FORMAT_VERSION = 1
@@ -38,6 +38,14 @@ class RunStarted(Event):
     device: str
     precision: str
     resumed_from_step: int | None = None
+    precision_reason: str = ""
+    """Why this precision was chosen."""
+    micro_batch_size: int | None = None
+    """Sequences in memory at once; a step adds their gradients up to the batch."""
+    baseline_loss: float | None = None
+    """The validation loss, in nats a token, of a model that knows nothing but how often each token occurs."""
+    parameter_groups: list[dict[str, Any]] = field(default_factory=list)
+    """What the optimizer treats alike: name, optimizer, tensors, parameters, weight_decay."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,40 @@ class StepCompleted(Event):
     is_clipped: bool
     tokens_per_second: float
     peak_memory_bytes: int
+
+
+@dataclass(frozen=True)
+class StepSkipped(Event):
+    """The update to `step` was not made, because its loss or gradient was not finite; `step` comes again.
+
+    `reason` is overflow (fp16: the same batch comes again with the lower `loss_scale`) or non_finite (the next batch).
+    """
+
+    step: int
+    reason: str
+    train_loss: float | None
+    grad_norm: float | None
+    loss_scale: float | None = None
+
+
+@dataclass(frozen=True)
+class RolledBack(Event):
+    """Weights and optimizer are again those of the checkpoint of `step`; what came after it never happened."""
+
+    step: int
+    from_step: int
+    reason: str
+    learning_rate_factor: float
+    """What the planned learning rate is multiplied with from here on."""
+
+
+@dataclass(frozen=True)
+class MicroBatchReduced(Event):
+    """Memory ran out: the batch stays, fewer of its sequences are in memory at once; `step` comes again."""
+
+    step: int
+    micro_batch_size: int
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -96,12 +138,18 @@ class CheckpointSaved(Event):
 
 @dataclass(frozen=True)
 class SampleGenerated(Event):
-    """Text the model wrote at this step."""
+    """Text the model wrote at this step, which is always that of an evaluation.
+
+    `quote` is the longest piece of it that stands letter for letter in the training text, of `quoted_tokens` tokens.
+    """
 
     step: int
     prompt: str
     text: str
     settings: dict[str, Any]
+    tokens: int = 0
+    quoted_tokens: int = 0
+    quote: str = ""
 
 
 @dataclass(frozen=True)
@@ -169,6 +217,9 @@ EVENTS: dict[str, type[Event]] = {
         RunStarted,
         PhaseStarted,
         StepCompleted,
+        StepSkipped,
+        RolledBack,
+        MicroBatchReduced,
         EvaluationCompleted,
         CheckpointSaved,
         SampleGenerated,
@@ -181,7 +232,8 @@ EVENTS: dict[str, type[Event]] = {
     )
 }
 _REQUIRED = {
-    kind: frozenset(field.name for field in fields(kind) if field.default is MISSING) for kind in EVENTS.values()
+    kind: frozenset(each.name for each in fields(kind) if each.default is MISSING and each.default_factory is MISSING)
+    for kind in EVENTS.values()
 }
 _TYPES: dict[str, frozenset[type]] = {
     "str": frozenset({str}),
@@ -191,12 +243,11 @@ _TYPES: dict[str, frozenset[type]] = {
     "int | None": frozenset({int, type(None)}),
     "float | None": frozenset({float, int, type(None)}),
     "dict[str, Any]": frozenset({dict}),
+    "list[dict[str, Any]]": frozenset({list}),
     "dict[str, float]": frozenset({dict}),
     "Any": frozenset({str, int, float, bool, type(None), dict, list}),
 }
-_FIELD_TYPES = {
-    kind: tuple((field.name, _TYPES[str(field.type)]) for field in fields(kind)) for kind in EVENTS.values()
-}
+_FIELD_TYPES = {kind: tuple((each.name, _TYPES[str(each.type)]) for each in fields(kind)) for kind in EVENTS.values()}
 LAST_TIME = 253_370_764_800
 """The first second of the year 9999: no clock shows more."""
 
