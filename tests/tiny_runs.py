@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import random
 from collections.abc import Callable
 from dataclasses import asdict
@@ -41,6 +42,14 @@ def tiny_config(text: Path, **sections: dict[str, Any]) -> RunConfig:
     for section, changes in sections.items():
         tables.setdefault(section, {}).update(changes)
     return parse_config(tables, "test")
+
+
+def new(config: RunConfig, run: RunDirectory) -> NewRun:
+    return NewRun(config, "tiny", run.path, "cpu")
+
+
+def changed(config: RunConfig, **training: Any) -> RunConfig:
+    return config.model_copy(update={"training": config.training.model_copy(update=training)})
 
 
 def train(
@@ -106,3 +115,12 @@ def sha_of(tensors: dict[str, torch.Tensor], prefix: str = "") -> str:
     for name in sorted(name for name in tensors if name.startswith(prefix)):
         digest.update(name.encode() + tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def assert_good(run: RunDirectory) -> None:
+    """Both pointers load, and hold nothing but finite numbers."""
+    for which in ("best", "last"):
+        checkpoint = CheckpointStore(run.checkpoints).load(which)
+        assert checkpoint.warning is None
+        assert all(torch.isfinite(tensor).all() for tensor in checkpoint.tensors.values())
+        assert checkpoint.metrics["val_loss"] is None or math.isfinite(checkpoint.metrics["val_loss"])

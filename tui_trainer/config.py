@@ -101,9 +101,9 @@ class TrainingConfig(Section):
     batch_size: int = Field(8, ge=1, le=1_000_000)
     """Sequences in one step. Large: stable and fast, more memory. Small: noisy and slow. Usual 8 to 64."""
     micro_batch_size: int | None = Field(None, ge=1)
-    """Sequences in memory at once; the step accumulates them up to `batch_size`. Left out: the whole batch."""
-    optimizer: Literal["adamw"] = "adamw"
-    """AdamW: Adam with decoupled weight decay."""
+    """Sequences in memory at once; a step adds their gradients up to `batch_size`. Left out: as many as fit."""
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """`adamw`: Adam with decoupled weight decay. `muon`: Muon for hidden matrices, AdamW for the rest."""
     betas: Annotated[
         tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]],
         BeforeValidator(_list_to_tuple),
@@ -123,8 +123,8 @@ class TrainingConfig(Section):
     """Pulls matrices towards 0. Usual 0.1; strong overfitting 0.2 to 0.5."""
     grad_clip: float = Field(1.0, ge=0)
     """Largest gradient norm; 0 switches clipping off. 1.0 prevents explosions: a must."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """`auto`: bf16 where CUDA has it, else fp32. On a CPU always fp32 unless asked otherwise."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """`auto`: bf16 where CUDA has it, fp16 with loss scaling on older CUDA, fp32 elsewhere."""
     eval_interval: int = Field(200, ge=1)
     """Steps between two evaluations. Step 0, the end of each epoch and the last step are always evaluated."""
     checkpoint_interval: int = Field(500, ge=1)
@@ -180,11 +180,6 @@ class RunConfig(Section):
     def stride(self) -> int:
         """Tokens between the starts of two training windows."""
         return self.data.stride or self.model.context_length
-
-    @property
-    def micro_batch_size(self) -> int:
-        """Sequences in memory at once."""
-        return self.training.micro_batch_size or self.training.batch_size
 
     @property
     def tokens_per_step(self) -> int:

@@ -36,15 +36,22 @@ def flop_per_token(model: ModelConfig, vocab_size: int) -> int:
 
 
 def memory_bytes(config: RunConfig, vocab_size: int) -> int:
-    """About the most memory that training takes in fp32: torch, weights and optimizer, activations, logits."""
+    """About the most memory that a process takes to train in fp32, torch included."""
+    return TORCH_BYTES + training_bytes(
+        config, vocab_size, config.training.micro_batch_size or config.training.batch_size
+    )
+
+
+def training_bytes(config: RunConfig, vocab_size: int, micro_batch_size: int) -> int:
+    """About the most memory that training itself takes in fp32: weights and optimizer, activations, logits."""
     model = config.model
     weights = parameter_count(model, vocab_size) * BYTES_PER_FLOAT * ADAMW_COPIES
-    tokens = config.micro_batch_size * model.context_length
+    tokens = micro_batch_size * model.context_length
     # Each block keeps about 16 vectors of the width a token for its backward pass.
     activations = tokens * model.n_layer * 16 * model.n_embd * BYTES_PER_FLOAT
     logits = tokens * vocab_size * BYTES_PER_FLOAT * LOGIT_COPIES
     evaluation = evaluation_batch_size(config, vocab_size) * model.context_length * vocab_size * BYTES_PER_FLOAT * 2
-    return TORCH_BYTES + weights + max(activations + logits, evaluation)
+    return weights + max(activations + logits, evaluation)
 
 
 def evaluation_batch_size(config: RunConfig, vocab_size: int) -> int:

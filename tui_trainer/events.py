@@ -185,12 +185,13 @@ class ControlApplied(Event):
 
 @dataclass(frozen=True)
 class ControlDiscarded(Event):
-    """A command from `control/` had no effect: it was left from before this start, or nobody knows its action."""
+    """A command from `control/` had no effect; `reason` is at most three lines."""
 
     id: str
     action: str
     value: Any
     requested_by: str
+    reason: str = ""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 from tiny_runs import events, figures, tensors_of, tiny_config, trained, write_text
 
 from tui_trainer.checkpoints import CheckpointStore
-from tui_trainer.config import ModelConfig
+from tui_trainer.config import parse_config
 from tui_trainer.data.batches import EvaluationWindows
 from tui_trainer.events import (
     AdviceRaised,
@@ -18,19 +18,21 @@ from tui_trainer.events import (
     RunFinished,
     StepCompleted,
 )
-from tui_trainer.model import GPT
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.training.evaluation import Measurement, evaluate
+from tui_trainer.training.learner import Learner
+from tui_trainer.training.precision import FP32
 
 ONES = np.ones(50, np.int64)
 
 
-def make() -> GPT:
-    torch.manual_seed(0)
-    model = GPT(ModelConfig(n_layer=1, n_head=2, n_embd=16, context_length=8, dropout=0.5), 50)
+def make() -> Learner:
+    shape = {"n_layer": 1, "n_head": 2, "n_embd": 16, "context_length": 8, "dropout": 0.5}
+    learner = Learner.make(parse_config({"model": shape}, "test"), 50, torch.device("cpu"), FP32)
     with torch.no_grad():
-        model.wte.weight.mul_(30)
-    return model.train()
+        learner.model.wte.weight.mul_(30)
+    learner.model.train()
+    return learner
 
 
 def look_away() -> None:
@@ -40,10 +42,11 @@ def look_away() -> None:
 @pytest.mark.parametrize("count", [2, 8, 9, 10, 16, 17, 24, 25, 101])
 @pytest.mark.parametrize("rows", [1, 3, 100])
 def test_every_token_counts_once(count: int, rows: int) -> None:
-    model = make()
+    learner = make()
+    model = learner.model
     tokens = np.random.default_rng(count).integers(50, size=count).astype(np.uint16)
     lengths = np.arange(1, 51)
-    found = evaluate(model, EvaluationWindows(tokens, 8, rows), lengths, "fp32", look_away)
+    found = evaluate(learner, EvaluationWindows(tokens, 8, rows), lengths, look_away)
     nats, correct = 0.0, 0
     model.eval()
     for start in range(0, count - 1, 8):
@@ -70,10 +73,11 @@ def test_the_figures_by_hand() -> None:
 
 
 def test_it_measures_without_dropout_draws_nothing_and_goes_back_to_train_mode() -> None:
-    model = make()
+    learner = make()
+    model = learner.model
     windows = EvaluationWindows(np.arange(40, dtype=np.uint16), 8, 2)
     state = torch.get_rng_state()
-    first, second = (evaluate(model, windows, ONES, "fp32", look_away) for _ in range(2))
+    first, second = (evaluate(learner, windows, ONES, look_away) for _ in range(2))
     assert first == second
     assert torch.equal(torch.get_rng_state(), state)
     assert all(module.training for module in model.modules())
@@ -81,14 +85,14 @@ def test_it_measures_without_dropout_draws_nothing_and_goes_back_to_train_mode()
 
 
 def test_an_interrupted_one_goes_back_to_train_mode_too() -> None:
-    model = make()
+    learner = make()
 
     def interrupt() -> None:
         raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        evaluate(model, EvaluationWindows(np.arange(40, dtype=np.uint16), 8, 2), ONES, "fp32", interrupt)
-    assert all(module.training for module in model.modules())
+        evaluate(learner, EvaluationWindows(np.arange(40, dtype=np.uint16), 8, 2), ONES, interrupt)
+    assert all(module.training for module in learner.model.modules())
 
 
 def test_when_evaluations_come(tmp_path: Path) -> None:

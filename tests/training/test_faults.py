@@ -1,7 +1,6 @@
 """How a training ends when something goes wrong, and when somebody asks it to."""
 
 import errno
-import math
 import os
 import shutil
 import threading
@@ -11,7 +10,19 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_runs import events, hold, sha_of, tensors_of, tiny_config, train, trained, write_text
+from tiny_runs import (
+    assert_good,
+    changed,
+    events,
+    hold,
+    new,
+    sha_of,
+    tensors_of,
+    tiny_config,
+    train,
+    trained,
+    write_text,
+)
 
 from tui_trainer.checkpoints import CheckpointStore
 from tui_trainer.config import RunConfig
@@ -31,103 +42,6 @@ def config(tmp_path: Path) -> RunConfig:
 @pytest.fixture
 def run(tmp_path: Path) -> RunDirectory:
     return RunDirectory(tmp_path / "run")
-
-
-def new(config: RunConfig, run: RunDirectory) -> NewRun:
-    return NewRun(config, "tiny", run.path, "cpu")
-
-
-def changed(config: RunConfig, **training: Any) -> RunConfig:
-    return config.model_copy(update={"training": config.training.model_copy(update=training)})
-
-
-def assert_good(run: RunDirectory) -> None:
-    """Both pointers load, and hold nothing but finite numbers."""
-    for which in ("best", "last"):
-        checkpoint = CheckpointStore(run.checkpoints).load(which)
-        assert checkpoint.warning is None
-        assert all(torch.isfinite(tensor).all() for tensor in checkpoint.tensors.values())
-        assert checkpoint.metrics["val_loss"] is None or math.isfinite(checkpoint.metrics["val_loss"])
-
-
-# Divergence
-
-
-def assert_diverged(handle: TrainingHandle, run: RunDirectory) -> None:
-    assert handle.exit_code == 3
-    assert handle.failure is not None and len(handle.failure.splitlines()) <= 3
-    assert "diverged" in handle.failure and "learning_rate" in handle.failure
-    assert events(run)[-1] == events(run, RunFailed)[0]
-    assert events(run, RunFailed)[0].reason == handle.failure
-    status = read_status(run.status_file)
-    assert status is not None and status.state == "failed"
-    assert_good(run)
-
-
-def test_a_learning_rate_that_is_far_too_high(config: RunConfig, run: RunDirectory) -> None:
-    wild = changed(
-        config, learning_rate=10.0, weight_decay=10.0, warmup_steps=0, schedule="constant", max_steps=200,
-        eval_interval=1, checkpoint_interval=1,
-    )  # fmt: skip
-    assert_diverged(train(new(wild, run)), run)
-
-
-@pytest.mark.parametrize("step", [1, 2, 7, 8])
-def test_a_loss_that_is_not_a_number(
-    config: RunConfig, run: RunDirectory, monkeypatch: pytest.MonkeyPatch, step: int
-) -> None:
-    real, calls = torch.nn.functional.cross_entropy, 0
-
-    def poisoned(logits: torch.Tensor, *arguments: Any, **options: Any) -> torch.Tensor:
-        nonlocal calls
-        calls += logits.requires_grad
-        loss = real(logits, *arguments, **options)
-        return loss * math.nan if logits.requires_grad and calls == 2 * step else loss
-
-    monkeypatch.setattr(torch.nn.functional, "cross_entropy", poisoned)
-    handle = train(new(config, run))
-    assert_diverged(handle, run)
-    assert f"step {step}:" in str(handle.failure)
-    assert len(events(run, StepCompleted)) == step - 1
-
-
-@pytest.mark.parametrize("step", [1, 4, 5, 7, 14, 20])
-def test_weights_that_are_not_numbers_never_replace_a_checkpoint(
-    config: RunConfig, run: RunDirectory, monkeypatch: pytest.MonkeyPatch, step: int
-) -> None:
-    """The step itself is fine and its update is not; an evaluation, a checkpoint or a stop may come next."""
-    real, calls = torch.optim.AdamW.step, 0
-
-    def poisoned(optimizer: torch.optim.AdamW) -> None:
-        nonlocal calls
-        calls += 1
-        real(optimizer)
-        if calls == step:
-            with torch.no_grad():
-                optimizer.param_groups[1]["params"][0][0] = math.nan
-
-    monkeypatch.setattr(torch.optim.AdamW, "step", poisoned)
-    assert_diverged(train(new(config, run)), run)
-
-
-def test_a_stop_after_weights_went_bad_keeps_the_good_ones(
-    config: RunConfig, run: RunDirectory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real, steps = torch.optim.AdamW.step, 0
-    handle = TrainingHandle(new(config, run), lambda directory: None)
-
-    def poisoned(optimizer: torch.optim.AdamW) -> None:
-        nonlocal steps
-        steps += 1
-        real(optimizer)
-        if steps == 3:
-            optimizer.param_groups[0]["params"][0].data.fill_(math.inf)
-            handle.stop()
-
-    monkeypatch.setattr(torch.optim.AdamW, "step", poisoned)
-    handle.start()
-    handle.join(60)
-    assert_diverged(handle, run)
 
 
 # A full disk
@@ -347,4 +261,6 @@ def test_a_command_that_nobody_knows_is_named_too(config: RunConfig, run: RunDir
     send_command(run.control, "stop", "a test")
     handle.join(10)
     assert not handle.is_alive()
-    assert events(run, ControlDiscarded) == [ControlDiscarded(command, "dance", 3, "a test")]
+    assert events(run, ControlDiscarded) == [
+        ControlDiscarded(command, "dance", 3, "a test", "nobody knows this action")
+    ]

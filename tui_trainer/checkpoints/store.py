@@ -38,7 +38,7 @@ SPARE_BYTES = 64_000_000
 LOAD_TRIES = 20
 """Looks at a pointer that moves on while its checkpoint is read."""
 
-Pointer = Literal["best", "last"]
+Pointer = Literal["best", "last", "stable"]
 
 
 class NoSpaceError(UserError):
@@ -95,6 +95,7 @@ class CheckpointStore:
         *,
         is_best: bool,
         keep: int,
+        is_stable: bool = False,
     ) -> Path:
         """Saves a checkpoint; once this returns, it survives a power loss.
 
@@ -104,7 +105,8 @@ class CheckpointStore:
             state: what JSON can hold; tuples come back as lists. NaN and infinity survive.
             metrics: a value that is not finite is kept as None.
             is_best: whether `best` points here from now on.
-            keep: newest checkpoints that stay, at least 1, besides the best.
+            keep: newest checkpoints that stay, at least 1, besides the best and the stable one.
+            is_stable: whether `stable`, from where a longer run would go on, points here from now on.
 
         Returns:
             The safetensors file.
@@ -125,7 +127,7 @@ class CheckpointStore:
             self._check_space(size)
             self._commit(step, chunks, finite)
             # Best before last: a resume from last must never believe in a best that is not pointed to.
-            for name in ("best", "last") if is_best else ("last",):
+            for name in (*(["stable"] if is_stable else []), *(["best"] if is_best else []), "last"):
                 self._files.write(f"{name}.json", json.dumps({"step": step}).encode())
             self._prune(step, keep)
         except OSError as error:
@@ -168,7 +170,7 @@ class CheckpointStore:
         return self._load_another(problem, step, prefix, repair)
 
     def pointer(self, which: Pointer) -> int | None:
-        """The step that `best` or `last` means, or None when nothing readable says so."""
+        """The step that a pointer means, or None when nothing readable says so."""
         try:
             step = read_object(self._folder / f"{which}.json").get("step")
         except DamagedError:
@@ -274,6 +276,7 @@ class CheckpointStore:
     def _prune(self, step: int, keep: int) -> None:
         """Removes all but the newest up to `step` and the best; later ones are of a past that was given up."""
         kept = {*[saved for saved in self.steps() if saved <= step][-keep:], self.pointer("best")}
+        kept.add(self.pointer("stable"))
         for old in {*self.steps(), *steps_in(self._folder, ".safetensors")} - kept:
             self._disk.unlink(self._folder / manifest_name(old))
             self._disk.unlink(self._folder / tensor_name(old))

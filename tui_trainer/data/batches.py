@@ -107,19 +107,20 @@ class EvaluationWindows:
         count = full if is_whole or limit is None else limit
         self._tokens = tokens
         self._context_length = context_length
-        self._batch_size = batch_size
+        self.batch_size = batch_size
+        """Windows in one batch, at most; it may change between two passes."""
         self._tail = tail if is_whole else 0
         self._starts = np.arange(count) * full // max(count, 1) * context_length
         self.target_count = count * context_length + self._tail
         """Targets in one pass over all batches."""
 
     def __len__(self) -> int:
-        return -(-len(self._starts) // self._batch_size) + bool(self._tail)
+        return -(-len(self._starts) // self.batch_size) + bool(self._tail)
 
     def __iter__(self) -> Iterator[Batch]:
         """Yields x and y, each (b, t) int64: t is T but for the rest of the text, which is a batch of its own."""
-        for first in range(0, len(self._starts), self._batch_size):
-            starts = self._starts[first : first + self._batch_size].tolist()
+        for first in range(0, len(self._starts), self.batch_size):
+            starts = self._starts[first : first + self.batch_size].tolist()
             yield _read_windows(self._tokens, starts, self._context_length)
         if self._tail:
             yield _read_windows(self._tokens, [len(self._tokens) - 1 - self._tail], self._tail)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -89,7 +89,7 @@ class TextGenerator:
         Args:
             prompt: what the text goes on from; it is not repeated. Only its end fits into the context.
             settings: how tokens are chosen.
-            is_cancelled: asked before each token.
+            is_cancelled: asked after each token.
             tokens_per_second: the pace; None: as fast as it goes.
 
         Raises:
@@ -106,23 +106,43 @@ class TextGenerator:
             generator.manual_seed(settings.seed)
         ids = self._tokenizer.encode_prompt(prompt or EMPTY_PROMPT)[0]
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        for _ in range(settings.max_new_tokens):
+        started = time.monotonic()
+        for token in write_tokens(model, ids, settings, generator):
             if is_cancelled():
                 return
-            started = time.monotonic()
-            ids = ids[-self._config.model.context_length :]
-            token = choose_token(_next_logits(model, ids), settings, generator)
-            ids.append(token)
             if text := decoder.decode(self._tokenizer.decode_bytes([token])):
                 yield text
             if tokens_per_second:
                 time.sleep(max(0.0, started + 1 / tokens_per_second - time.monotonic()))
+            started = time.monotonic()
         if text := decoder.decode(b"", final=True):
             yield text
+
+
+def write_tokens(
+    model: GPT, ids: Sequence[int], settings: SamplingSettings, generator: torch.Generator
+) -> Iterator[int]:
+    """Yields `max_new_tokens` token ids that go on from `ids`, of which the model sees the end that fits.
+
+    Args:
+        model: in eval mode, on any device.
+        ids: at least one.
+        settings: how tokens are chosen.
+        generator: of the CPU; torch's global one is left alone.
+
+    Raises:
+        UserError: when the model has diverged.
+    """
+    seen = list(ids)
+    for _ in range(settings.max_new_tokens):
+        seen = seen[-model.config.context_length :]
+        token = choose_token(_next_logits(model, seen), settings, generator)
+        seen.append(token)
+        yield token
 
 
 @torch.inference_mode()
 def _next_logits(model: GPT, ids: list[int]) -> Tensor:
     """The logits (V,) of what follows these ids."""
-    hidden = model.hidden_states(torch.tensor([ids]))
-    return model.logits(hidden[0, -1])
+    hidden = model.hidden_states(torch.tensor([ids], device=model.wte.weight.device))
+    return model.logits(hidden[0, -1]).float().cpu()

@@ -1,11 +1,9 @@
-"""On what the run computes, and with which numbers."""
+"""On what the run computes."""
 
 from __future__ import annotations
 
 import resource
 import sys
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
 import torch
 
@@ -32,26 +30,6 @@ def is_here(kind: str) -> bool:
     return kind == "cpu" or (
         torch.cuda.is_available() if kind == "cuda" else kind == "mps" and torch.backends.mps.is_available()
     )
-
-
-def choose_precision(name: str, device: torch.device) -> str:
-    """fp32 or bf16; `auto` is bf16 only on CUDA hardware that computes it, and never a matter of speed on a CPU.
-
-    Raises:
-        UserError: when the device cannot compute it.
-    """
-    if name == "auto":
-        return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    if name == "bf16" and device.type == "mps":
-        raise UserError('[training] precision = "bf16": not on mps; use "fp32" or "auto"')
-    return name
-
-
-def autocast(precision: str, device: torch.device) -> AbstractContextManager[Any]:
-    """The context in which the forward pass runs."""
-    if precision == "bf16":
-        return torch.autocast(device.type, dtype=torch.bfloat16)
-    return nullcontext()
 
 
 def peak_memory_bytes(device: torch.device) -> int:

@@ -10,8 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from tui_trainer.model import GPT
-from tui_trainer.training.device import autocast
+from tui_trainer.training.learner import Learner
 
 Batch = tuple["np.ndarray", "np.ndarray"]
 
@@ -53,24 +52,23 @@ def perplexity_of(loss: float) -> float:
 
 @torch.inference_mode()
 def evaluate(
-    model: GPT,
+    learner: Learner,
     batches: Iterable[Batch],
     token_byte_lengths: np.ndarray,
-    precision: str,
     between_batches: Callable[[], None],
 ) -> Measurement:
-    """Measures a model on batches of (inputs, targets), each int64 (b, t).
+    """Measures the model on batches of (inputs, targets), each int64 (b, t).
 
     The model is in train mode again afterwards. `between_batches` may raise to interrupt.
     """
-    device = next(model.parameters()).device
+    model, device = learner.model, learner.device
     nats, correct, tokens, byte_count = 0.0, 0, 0, 0
     model.eval()
     try:
         for inputs, targets in batches:
             between_batches()
             expected = torch.from_numpy(targets).to(device).flatten()
-            with autocast(precision, device):
+            with learner.precision.autocast(device):
                 logits = model(torch.from_numpy(inputs).to(device)).flatten(0, 1)
             nats += F.cross_entropy(logits.float(), expected, reduction="sum").item()
             correct += int((logits.argmax(-1) == expected).sum())

@@ -17,12 +17,31 @@ EXIT_DIVERGED = 3
 DIVERGED_REMEDY = "lower [training] learning_rate, for instance to a tenth, and check the data; the best is kept"
 
 
+MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory", "failed to allocate")
+"""How torch's allocators say it: CUDA's has an error of its own, those of CPU and MPS raise plain RuntimeErrors."""
+
+
 class Diverged(Exception):  # noqa: N818 - the field's word for it
-    """A loss, a gradient or a weight is no longer a finite number."""
+    """A loss, a gradient or a weight is no longer a finite number, and going back did not help."""
+
+
+class BadState(Exception):  # noqa: N818 - what the weights are in
+    """Weights that must not be kept: they, or what they give, are not finite."""
+
+
+class OutOfMemory(UserError):  # noqa: N818 - the field's word for it
+    """Not even one sequence at a time fits into memory."""
 
 
 class Refused(UserError):  # noqa: N818 - what happened to the request
     """The run did not begin, or did not go on: what is in its directory tells of an earlier time."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocation failed, on whatever device."""
+    if isinstance(error, MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in MEMORY_WORDS)
 
 
 def explain(error: BaseException) -> tuple[int, str]:

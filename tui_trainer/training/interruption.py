@@ -27,14 +27,21 @@ class StopSwitch:
         """Asks for the stop; asking again changes nothing."""
         self._event.set()
 
+    def is_set(self) -> bool:
+        """Whether a stop was asked for."""
+        return self._event.is_set()
+
     def check(self) -> None:
         """Raises StopRequested when a stop was asked for."""
-        if self._event.is_set():
+        if self.is_set():
             raise StopRequested
 
 
 class ControlDesk:
-    """Looks into `control/` a few times a second and applies what lies there."""
+    """Looks into `control/` a few times a second and applies what lies there.
+
+    A stop may come in the middle of a step. A change of a setting waits for the next one: `take_changes`.
+    """
 
     def __init__(self, folder: Path, switch: StopSwitch, emit: Callable[[Event], None], step: int) -> None:
         """Discards the commands that were meant for an earlier process of this run, and names them in the log."""
@@ -42,9 +49,10 @@ class ControlDesk:
         self._switch = switch
         self._emit = emit
         self._looked_at = 0.0
+        self._changes: list[Command] = []
         self.step = step
         for command in take_commands(folder):
-            self._discard(command)
+            self.discard(command, "it was meant for an earlier start")
 
     def check(self) -> None:
         """Cheap enough for each micro-batch.
@@ -52,18 +60,38 @@ class ControlDesk:
         Raises:
             StopRequested: when a stop was asked for, here or by the switch.
         """
+        self._look()
         self._switch.check()
+
+    def is_stopping(self) -> bool:
+        """Whether a stop was asked for, here or by the switch."""
+        self._look()
+        return self._switch.is_set()
+
+    def take_changes(self) -> list[Command]:
+        """The settings that somebody wants changed, oldest first; each is to be answered."""
+        self._look()
+        changes, self._changes = self._changes, []
+        return changes
+
+    def apply(self, command: Command) -> None:
+        """Says that a command took effect."""
+        self._emit(ControlApplied(command.id, command.action, command.value, command.requested_by, self.step))
+
+    def discard(self, command: Command, reason: str) -> None:
+        """Says that a command had no effect, and why."""
+        self._emit(ControlDiscarded(command.id, command.action, command.value, command.requested_by, reason))
+
+    def _look(self) -> None:
         now = time.monotonic()
-        if now - self._looked_at < CONTROL_INTERVAL_SECONDS:
+        if self._switch.is_set() or now - self._looked_at < CONTROL_INTERVAL_SECONDS:
             return
         self._looked_at = now
         for command in take_commands(self._folder):
             if command.action == "stop":
-                self._emit(ControlApplied(command.id, "stop", command.value, command.requested_by, self.step))
+                self.apply(command)
                 self._switch.set()
+            elif command.action == "set":
+                self._changes.append(command)
             else:
-                self._discard(command)
-        self._switch.check()
-
-    def _discard(self, command: Command) -> None:
-        self._emit(ControlDiscarded(command.id, command.action, command.value, command.requested_by))
+                self.discard(command, "nobody knows this action")

@@ -27,11 +27,15 @@ class NewRun:
 
 @dataclass(frozen=True)
 class ResumedRun:
-    """A run to go on with, from its last checkpoint, under a configuration that may have changed."""
+    """A run to go on with, from its last checkpoint, under a configuration that may have changed.
+
+    `allow_changed_data`: take the text and the tokenizer as they are now, whatever they were.
+    """
 
     run: RunDirectory
     config: RunConfig
     device: str = "auto"
+    allow_changed_data: bool = False
 
 
 class TrainingHandle:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
+SKIP_WINDOW = 20
+"""Steps within which skipped updates are counted together."""
+
 
 @dataclass
 class Progress:
@@ -16,17 +19,51 @@ class Progress:
     evaluated_step: int | None = None
     best_step: int | None = None
     best_val_loss: float | None = None
-    patience_val_loss: float | None = None
-    """The validation loss that early stopping compares with."""
-    evaluations_without_gain: int = 0
-    evaluations: list[tuple[int, float, float]] = field(default_factory=list)
-    """(step, train loss, validation loss) of each evaluation, for the diagnosis."""
-    raised_levels: dict[str, str] = field(default_factory=dict)
-    """The level of the advice that stands, by rule."""
+    val_losses: list[float] = field(default_factory=list)
+    """Of each evaluation, for early stopping."""
+    micro_batch_size: int = 0
+    """Sequences in memory at once; 0: not decided yet."""
+    evaluation_rows: int = 0
+    """Sequences that an evaluation takes at once; 0: not decided yet."""
+    skipped_batches: int = 0
+    """Batches that were passed over: the data is so much further on than the step."""
+    skips: list[int] = field(default_factory=list)
+    """The steps whose updates were skipped lately."""
+    rollbacks: int = 0
+    """Since the run last got past the place where it went wrong."""
+    failed_step: int = 0
+    """The place where it last went wrong."""
+    learning_rate_factor: float = 1.0
+    """What the planned learning rate is multiplied with: each roll-back halves it."""
+    notices: list[str] = field(default_factory=list)
+    """Rules of the advice about this start, which the next evaluation clears."""
 
-    def has_lost_patience(self, patience: int) -> bool:
-        """Whether so many evaluations in a row were no better; a patience of 0 never ends."""
-        return bool(patience) and self.evaluations_without_gain >= patience
+    @property
+    def next_batch(self) -> int:
+        """The number, from 1, of the batch that the next step learns from."""
+        return self.step + 1 + self.skipped_batches
+
+    def note_skip(self) -> int:
+        """Passes over the batch of the next step and returns how many were skipped lately."""
+        self.skipped_batches += 1
+        self.skips = [*(step for step in self.skips if step > self.step - SKIP_WINDOW), self.step]
+        return len(self.skips)
+
+    def go_back_to(self, earlier: Progress, factor: float) -> Progress:
+        """The progress of a checkpoint, going on with other data and a lower rate than the first time."""
+        return Progress(
+            **asdict(earlier)
+            | {
+                "elapsed_seconds": self.elapsed_seconds,
+                "micro_batch_size": self.micro_batch_size,
+                "evaluation_rows": self.evaluation_rows,
+                "skipped_batches": self.skipped_batches + self.step - earlier.step,
+                "skips": [],
+                "rollbacks": self.rollbacks + 1,
+                "failed_step": self.step,
+                "learning_rate_factor": self.learning_rate_factor * factor,
+            }
+        )
 
     def as_state(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -34,8 +71,5 @@ class Progress:
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
-        """The progress that `as_state` described."""
-        known = {name: value for name, value in state.items() if name in cls.__dataclass_fields__}
-        progress = cls(**known)
-        progress.evaluations = [(int(step), train, val) for step, train, val in progress.evaluations]
-        return progress
+        """The progress that `as_state` described; what another version knew is left out."""
+        return cls(**{name: value for name, value in state.items() if name in cls.__dataclass_fields__})

@@ -7,37 +7,40 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
-
 from tui_trainer.checkpoints import CheckpointStore
 from tui_trainer.config import RunConfig
-from tui_trainer.data.batches import EvaluationWindows, TrainingWindows
-from tui_trainer.data.tokenizers import Tokenizer
-from tui_trainer.diagnosis import Evaluation, find_overfitting
-from tui_trainer.diagnosis.overfitting import RULE as OVERFITTING
+from tui_trainer.data.batches import TrainingWindows
+from tui_trainer.diagnosis import Diagnosis, evaluations_without_gain
+from tui_trainer.errors import UserError
 from tui_trainer.events import (
     AdviceCleared,
-    AdviceRaised,
     CheckpointSaved,
-    EvaluationCompleted,
     Event,
+    MicroBatchReduced,
     PhaseStarted,
-    StepCompleted,
+    RolledBack,
+    StepSkipped,
 )
-from tui_trainer.lr_schedule import LearningRateSchedule
-from tui_trainer.model import GPT
+from tui_trainer.lr_schedule import make_schedule
 from tui_trainer.runs.status import StatusFile
-from tui_trainer.training import random_state
+from tui_trainer.training.attempt import TooLarge, attempt_update
 from tui_trainer.training.device import peak_memory_bytes
-from tui_trainer.training.evaluation import Measurement, evaluate, perplexity_of
-from tui_trainer.training.failures import Diverged
+from tui_trainer.training.evaluator import Evaluator
+from tui_trainer.training.exactness import describe_machine
+from tui_trainer.training.failures import BadState, Diverged, OutOfMemory
 from tui_trainer.training.interruption import ControlDesk, StopRequested
+from tui_trainer.training.learner import Learner, find_non_finite
+from tui_trainer.training.memory import halved
 from tui_trainer.training.progress import Progress
-from tui_trainer.training.state import find_non_finite, state_tensors
-from tui_trainer.training.step import Outcome, update
+from tui_trainer.training.reports import evaluation_report, step_report
+from tui_trainer.training.samples import SampleWriter
+from tui_trainer.training.steering import change_setting, plan_steps
+from tui_trainer.training.step import Outcome, Skipped
 
-CHECKPOINT_RULE = "checkpoint"
-"""The advice that a damaged checkpoint raises and the next save clears."""
+MAX_SKIPS = 3
+"""So many skipped batches within `SKIP_WINDOW` steps are no matter of the batches any more."""
+MAX_ROLL_BACKS = 3
+RATE_CUT = 0.5
 
 
 @dataclass
@@ -45,29 +48,18 @@ class Trainer:
     """One run in one process. Everything it needs is handed to it; everything it finds out is an event."""
 
     config: RunConfig
-    model: GPT
-    optimizer: torch.optim.Optimizer
-    schedule: LearningRateSchedule
+    max_steps: int
+    learner: Learner
     train_windows: TrainingWindows
-    train_eval_windows: EvaluationWindows
-    val_windows: EvaluationWindows
-    tokenizer: Tokenizer
-    precision: str
+    evaluator: Evaluator
+    samples: SampleWriter
     store: CheckpointStore
     control: ControlDesk
     status: StatusFile
     emit: Callable[[Event], None]
+    write_config: Callable[[RunConfig], None]
     progress: Progress
-
-    @property
-    def max_steps(self) -> int:
-        """The last step of the run."""
-        return self.schedule.max_steps
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.model.wte.weight.device
+    diagnosis: Diagnosis
 
     def train(self) -> str:
         """Trains to the end and returns why it ended: completed, stopped or early_stopped.
@@ -75,207 +67,254 @@ class Trainer:
         The last complete step is saved in each case.
 
         Raises:
-            Diverged: when a loss, gradient or weight is not finite; nothing of that step is kept or saved.
+            Diverged: when going back to an earlier state did not help; the checkpoints hold finite numbers only.
+            OutOfMemory: when one sequence at a time is too much; the last complete step is saved.
         """
-        self.model.train()
+        self.learner.model.train()
         self._started = time.monotonic() - self.progress.elapsed_seconds
         self._is_saved = self.store.pointer("last") == self.progress.step
+        self.schedule = make_schedule(self.config.training, self.max_steps)
         try:
             reason = self._loop()
         except StopRequested:
             reason = "stopped"
-        if not self._is_saved:
-            self._save(is_best=False)
+        except OutOfMemory:
+            self._save_last()
+            raise
+        self._save_last()
         return reason
 
     def _loop(self) -> str:
         self._enter("training", self.max_steps)
         while True:
-            is_evaluated = self._evaluation_is_due()
-            is_best = is_evaluated and self._evaluate()
-            if is_best or self._checkpoint_is_due():
-                self._save(is_best=is_best)
-                self._enter("training", self.max_steps)
-            elif is_evaluated:
-                self._enter("training", self.max_steps)
-            if self.progress.has_lost_patience(self.config.training.early_stop_patience):
-                return "early_stopped"
-            if self.progress.step >= self.max_steps:
-                return "completed"
-            self._step()
+            try:
+                if reason := self._advance():
+                    return reason
+            except BadState as error:
+                self._roll_back(str(error))
+
+    def _advance(self) -> str | None:
+        """One round of the loop; says why the run is over, when it is."""
+        self._apply_changes()
+        is_evaluated = self._evaluation_is_due()
+        is_best = is_evaluated and self._evaluate()
+        if is_evaluated:
+            self._write_samples()
+        is_saved = is_best or self._checkpoint_is_due()
+        if is_saved:
+            self._save(is_best=is_best)
+        if is_evaluated or is_saved:
+            self._enter("training", self.max_steps)
+        if self._has_lost_patience():
+            return "early_stopped"
+        if self.progress.step >= self.max_steps:
+            return "completed"
+        self._step()
+        return None
 
     def _step(self) -> None:
-        """One optimizer update, or, when interrupted, nothing at all."""
+        """One optimizer update, or, when it is interrupted or skipped, none."""
         started = time.monotonic()
-        before = random_state.capture(self.device)
-        try:
-            outcome = self._update(self.progress.step + 1)
-        except StopRequested:
-            random_state.restore(before, self.device)
-            raise
-        self.progress.step += 1
+        step, batch = self.progress.step + 1, self.progress.next_batch
+        outcome = self._attempt(step, batch)
+        if isinstance(outcome, Skipped):
+            self._pass_over(step, outcome)
+            return
+        self.progress.step = step
         self.progress.tokens_seen += self.config.tokens_per_step
         self._is_saved = False
         self._note_time()
-        self.status.update(
-            step=self.progress.step, phase_done=self.progress.step, elapsed_seconds=self.progress.elapsed_seconds
-        )
-        if self.progress.step % self.config.training.log_interval == 0 or self.progress.step == self.max_steps:
-            self._report(outcome, time.monotonic() - started)
+        self.status.update(step=step, phase_done=step, elapsed_seconds=self.progress.elapsed_seconds)
+        if step % self.config.training.log_interval == 0 or step == self.max_steps:
+            tokens_per_second = self.config.tokens_per_step / max(time.monotonic() - started, 1e-9)
+            epoch, memory = self.train_windows.epoch_of(batch), peak_memory_bytes(self.learner.device)
+            self.tell(step_report(self.progress, epoch, outcome, tokens_per_second, memory))
 
-    def _update(self, step: int) -> Outcome:
-        try:
-            return update(
-                self.model,
-                self.optimizer,
-                self.train_windows.batch(step),
-                self.schedule(step),
-                self.config,
-                self.precision,
-                self._control_check,
+    def _attempt(self, step: int, batch: int) -> Outcome | Skipped:
+        """Tries the update of a step until it is made, or until trying again cannot help."""
+        while True:
+            outcome = attempt_update(
+                self.learner,
+                self.train_windows.batch(batch),
+                self.learning_rate(step),
+                self.config.training.grad_clip,
+                self.progress.micro_batch_size,
+                self._check_control,
             )
-        except Diverged as error:
-            raise Diverged(f"step {step}: {error}") from error
+            if isinstance(outcome, TooLarge):
+                self._reduce_micro_batch(step, outcome.reason)
+            elif isinstance(outcome, Skipped) and outcome.is_overflow:
+                self.tell(StepSkipped(step, "overflow", outcome.loss, outcome.grad_norm, outcome.loss_scale))
+            else:
+                return outcome
+
+    def _reduce_micro_batch(self, step: int, reason: str) -> None:
+        """The batch stays what was asked for; less of it is in memory at once."""
+        size = self.progress.micro_batch_size
+        if size == 1:
+            raise OutOfMemory(
+                f"out of memory at step {step:,}, with one sequence at a time: {reason}\n"
+                f"choose a smaller model.context_length than {self.config.model.context_length}, or a smaller model;\n"
+                "the last complete step is saved"
+            )
+        self.progress.micro_batch_size = halved(size)
+        self.tell(MicroBatchReduced(step, self.progress.micro_batch_size, reason))
+
+    def learning_rate(self, step: int) -> float:
+        """The planned rate, lowered by each roll-back."""
+        return self.schedule(step) * self.progress.learning_rate_factor
+
+    def _pass_over(self, step: int, skipped: Skipped) -> None:
+        """Goes on to the next batch when a loss or a gradient is not finite."""
+        self.tell(StepSkipped(step, "non_finite", skipped.loss, skipped.grad_norm, skipped.loss_scale))
+        self._is_saved = False
+        if self.progress.note_skip() >= MAX_SKIPS:
+            raise BadState(f"step {step}: {skipped}")
+
+    def _roll_back(self, reason: str) -> None:
+        """Goes back to the last checkpoint, weights and optimizer, with other batches ahead and half the rate."""
+        progress = self.progress
+        if progress.rollbacks >= MAX_ROLL_BACKS:
+            raise Diverged(f"{reason}, and going back {MAX_ROLL_BACKS} times with ever lower rates did not help")
+        checkpoint = self.store.load("last")
+        self.learner.load(checkpoint.tensors, checkpoint.state.get("scaler", {}))
+        self.progress = progress.go_back_to(Progress.from_state(checkpoint.state["progress"]), RATE_CUT)
+        self._is_saved = False
+        self.tell(RolledBack(checkpoint.step, progress.step, reason, self.progress.learning_rate_factor))
+        self._enter("training", self.max_steps)
 
     def _evaluation_is_due(self) -> bool:
         step = self.progress.step
         return self.progress.evaluated_step != step and (
             step % self.config.training.eval_interval == 0
             or step == self.max_steps
-            or self.train_windows.is_epoch_end(step)
+            or self.train_windows.is_epoch_end(self.progress.next_batch - 1)
         )
 
     def _checkpoint_is_due(self) -> bool:
-        return not self._is_saved and self.progress.step % self.config.training.checkpoint_interval == 0
+        step = self.progress.step
+        return not self._is_saved and (
+            step % self.config.training.checkpoint_interval == 0 or step == self.schedule.stable_until
+        )
+
+    def _has_lost_patience(self) -> bool:
+        """Whether so many evaluations in a row were no better; a patience of 0 never ends."""
+        training = self.config.training
+        without_gain = evaluations_without_gain(self.progress.val_losses, training.early_stop_min_delta)
+        return bool(training.early_stop_patience) and without_gain >= training.early_stop_patience
 
     def _evaluate(self) -> bool:
         """Measures both sides in the same way and says whether the validation loss is the best so far."""
         started = time.monotonic()
-        self._enter("evaluating", len(self.train_eval_windows) + len(self.val_windows))
-        train, val = (
-            self._measure(self.train_eval_windows, 0),
-            self._measure(self.val_windows, len(self.train_eval_windows)),
-        )
+        self._enter("evaluating", len(self.evaluator))
+        train, val = self.evaluator.measure(self.learner, self._note_batch, self._note_fewer_rows)
         progress = self.progress
         if not (math.isfinite(train.loss) and math.isfinite(val.loss)):
-            raise Diverged(f"step {progress.step}: train loss {train.loss:g}, validation loss {val.loss:g}")
+            raise BadState(f"step {progress.step}: train loss {train.loss:g}, validation loss {val.loss:g}")
         is_best = progress.best_val_loss is None or val.loss < progress.best_val_loss
         if is_best:
             progress.best_val_loss, progress.best_step = val.loss, progress.step
-        self._count_patience(val.loss)
         progress.evaluated_step = progress.step
-        progress.evaluations.append((progress.step, train.loss, val.loss))
+        progress.val_losses.append(val.loss)
         self._is_saved = False
         self._note_time()
-        self.emit(self._evaluation_event(train, val, is_best, time.monotonic() - started))
-        self._diagnose()
+        epoch = self.train_windows.epoch_of(max(1, progress.next_batch - 1))
+        self.tell(evaluation_report(progress, epoch, train, val, is_best, time.monotonic() - started))
         return is_best
 
-    def _measure(self, windows: EvaluationWindows, done: int) -> Measurement:
-        def between_batches() -> None:
-            nonlocal done
-            self._control_check()
-            done += 1
-            self.status.update(phase_done=done)
+    def _note_batch(self, done: int) -> None:
+        self._check_control()
+        self.status.update(phase_done=done)
 
-        return evaluate(self.model, windows, self.tokenizer.token_byte_lengths, self.precision, between_batches)
+    def _note_fewer_rows(self, reason: str) -> None:
+        self.progress.evaluation_rows = self.evaluator.rows
+        self.tell(MicroBatchReduced(self.progress.step, self.evaluator.rows, f"evaluation: {reason}"))
 
-    def _count_patience(self, val_loss: float) -> None:
-        progress, enough = self.progress, self.config.training.early_stop_min_delta
-        if progress.patience_val_loss is None or val_loss < progress.patience_val_loss - enough:
-            progress.patience_val_loss, progress.evaluations_without_gain = val_loss, 0
-        else:
-            progress.evaluations_without_gain += 1
-
-    def _diagnose(self) -> None:
-        """Raises advice, with fresh figures while it stands, or clears it."""
-        history = [Evaluation(*evaluation) for evaluation in self.progress.evaluations]
-        raised = self.progress.raised_levels
-        advice = find_overfitting(history, raised.get(OVERFITTING))
-        if advice:
-            raised[OVERFITTING] = advice.level
-            self.emit(
-                AdviceRaised(
-                    advice.rule, advice.level, advice.evidence, advice.remedy, self.progress.step, advice.values
-                )
-            )
-        elif raised.pop(OVERFITTING, None):
-            self.emit(AdviceCleared(OVERFITTING, self.progress.step))
+    def _write_samples(self) -> None:
+        """What the model writes by now; it costs time and changes nothing."""
+        self._enter("sampling", None)
+        for sample in self.samples.write(self.learner, self.progress.step, self.control.is_stopping):
+            self.tell(sample)
 
     def _save(self, *, is_best: bool) -> None:
         started = time.monotonic()
         self._enter("saving", None)
         progress = self.progress
         self._note_time()
-        tensors = state_tensors(self.model, self.optimizer)
+        tensors = self.learner.tensors()
         if name := find_non_finite(tensors):
-            raise Diverged(f"step {progress.step}: {name} is not finite")
-        metrics = {"val_loss": progress.best_val_loss if is_best else self._last_val_loss()}
+            raise BadState(f"step {progress.step}: {name} is not finite")
+        if progress.step > progress.failed_step:
+            progress.rollbacks = 0
+        notices, progress.notices = progress.notices, []
         path = self.store.save(
             progress.step,
             tensors,
-            {"progress": progress.as_state(), "threads": torch.get_num_threads()},
-            metrics,
+            {
+                "progress": progress.as_state(),
+                "scaler": self.learner.scaler_state(),
+                "diagnosis": self.diagnosis.as_state(),
+                "machine": describe_machine(self.learner),
+            },
+            {"val_loss": self._val_loss()},
             is_best=is_best,
+            is_stable=progress.step == self.schedule.stable_until,
             keep=self.config.training.keep_checkpoints,
         )
         self._is_saved = True
-        self.emit(CheckpointSaved(progress.step, path.name, is_best, round(time.monotonic() - started, 3)))
-        if progress.raised_levels.pop(CHECKPOINT_RULE, None):
-            self.emit(AdviceCleared(CHECKPOINT_RULE, progress.step))
+        self.tell(CheckpointSaved(progress.step, path.name, is_best, round(time.monotonic() - started, 3)))
+        for rule in notices:
+            self.tell(AdviceCleared(rule, progress.step))
 
-    def _last_val_loss(self) -> float | None:
+    def _save_last(self) -> None:
+        """Saves the last complete step; when its weights are not finite, the step it goes back to."""
+        if self._is_saved:
+            return
+        try:
+            self._save(is_best=False)
+        except BadState as error:
+            self._roll_back(str(error))
+            self._save(is_best=False)
+
+    def _val_loss(self) -> float | None:
         """The validation loss of exactly these weights, or None when they were not evaluated."""
-        if self.progress.evaluated_step != self.progress.step or not self.progress.evaluations:
-            return None
-        return self.progress.evaluations[-1][2]
+        is_measured = self.progress.evaluated_step == self.progress.step
+        return self.progress.val_losses[-1] if is_measured and self.progress.val_losses else None
 
-    def _control_check(self) -> None:
+    def _apply_changes(self) -> None:
+        """Settings that somebody changed while the run goes on."""
         self.control.step = self.progress.step
-        self.control.check()
+        for command in self.control.take_changes():
+            try:
+                config = change_setting(self.config, command.value)
+                max_steps = plan_steps(config, self.train_windows)
+                if max_steps < self.progress.step:
+                    raise UserError(f"step {self.progress.step:,} is done already; to end the run, stop it")
+            except UserError as error:
+                self.control.discard(command, str(error))
+                continue
+            if config.training.learning_rate != self.config.training.learning_rate:
+                self.progress.learning_rate_factor = 1.0  # who sets a rate means that rate
+            self.config, self.max_steps = config, max_steps
+            self.schedule = make_schedule(config.training, max_steps)
+            self.write_config(config)
+            self.status.update(max_steps=max_steps)
+            self.control.apply(command)
 
-    def _note_time(self) -> None:
-        self.progress.elapsed_seconds = time.monotonic() - self._started
+    def tell(self, event: Event) -> None:
+        """Records a fact, and what it means."""
+        self.emit(event)
+        for advice in self.diagnosis.take_in(event):
+            self.emit(advice)
 
     def _enter(self, phase: str, total: int | None) -> None:
         done = self.progress.step if phase == "training" else 0
         self.status.update(phase=phase, phase_done=done, phase_total=total)
         self.emit(PhaseStarted(phase, total))
 
-    def _report(self, outcome: Outcome, seconds: float) -> None:
-        progress = self.progress
-        self.emit(
-            StepCompleted(
-                step=progress.step,
-                epoch=self.train_windows.epoch_of(progress.step),
-                tokens_seen=progress.tokens_seen,
-                elapsed_seconds=round(progress.elapsed_seconds, 3),
-                train_loss=outcome.loss,
-                train_perplexity=perplexity_of(outcome.loss),
-                train_accuracy=outcome.accuracy,
-                learning_rate=outcome.learning_rate,
-                grad_norm=outcome.grad_norm,
-                is_clipped=outcome.is_clipped,
-                tokens_per_second=self.config.tokens_per_step / max(seconds, 1e-9),
-                peak_memory_bytes=peak_memory_bytes(self.device),
-            )
-        )
+    def _check_control(self) -> None:
+        self.control.step = self.progress.step
+        self.control.check()
 
-    def _evaluation_event(
-        self, train: Measurement, val: Measurement, is_best: bool, seconds: float
-    ) -> EvaluationCompleted:
-        progress = self.progress
-        return EvaluationCompleted(
-            step=progress.step,
-            epoch=self.train_windows.epoch_of(max(1, progress.step)),
-            elapsed_seconds=round(progress.elapsed_seconds, 3),
-            train_eval_loss=train.loss,
-            train_eval_perplexity=train.perplexity,
-            train_eval_accuracy=train.accuracy,
-            val_loss=val.loss,
-            val_perplexity=val.perplexity,
-            val_accuracy=val.accuracy,
-            val_bpb=val.bits_per_byte,
-            is_best=is_best,
-            seconds=round(seconds, 3),
-        )
+    def _note_time(self) -> None:
+        self.progress.elapsed_seconds = time.monotonic() - self._started

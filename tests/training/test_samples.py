@@ -1,0 +1,101 @@
+"""Samples at each evaluation: they tell what the model writes by now, and cost the run nothing but time."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_runs import StopAfter, events, figures, hold, new, sha_of, tensors_of, tiny_config, write_text
+
+from tui_trainer.config import RunConfig
+from tui_trainer.data.tokenizers import ByteTokenizer
+from tui_trainer.events import EvaluationCompleted, SampleGenerated, StepCompleted
+from tui_trainer.runs.directory import RunDirectory
+from tui_trainer.training.launch import ResumedRun
+from tui_trainer.training.learner import Learner
+from tui_trainer.training.precision import FP32
+from tui_trainer.training.samples import SampleWriter
+
+PROMPTS = ["abc", "가 🙂", ""]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> RunConfig:
+    return tiny_config(write_text(tmp_path), sampling={"prompts": PROMPTS, "max_new_tokens": 12})
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "modern"])
+def test_with_or_without_samples_the_weights_are_bit_equal(
+    config: RunConfig, tmp_path: Path, architecture: str
+) -> None:
+    model = {"model": config.model.model_copy(update={"architecture": architecture})}
+    silent = {"sampling": config.sampling.model_copy(update={"prompts": ()})}
+    talking, quiet = RunDirectory(tmp_path / "talking"), RunDirectory(tmp_path / "quiet")
+    hold(new(config.model_copy(update=model), talking))
+    hold(new(config.model_copy(update=model | silent), quiet))
+    assert events(quiet, SampleGenerated) == []
+    samples = events(talking, SampleGenerated)
+    steps = [event.step for event in events(talking, EvaluationCompleted)]
+    assert [(event.step, event.prompt) for event in samples] == [(step, prompt) for step in steps for prompt in PROMPTS]
+    assert sha_of(tensors_of(talking)) == sha_of(tensors_of(quiet)), "weights, optimizer and random numbers"
+    told = [[figures(event) for event in events(run, StepCompleted)] for run in (talking, quiet)]
+    assert told[0] == told[1]
+
+
+def test_two_runs_write_the_same_and_each_evaluation_something_else(config: RunConfig, tmp_path: Path) -> None:
+    runs = [RunDirectory(tmp_path / name) for name in "ab"]
+    for run in runs:
+        hold(new(config, run))
+    first, second = (events(run, SampleGenerated) for run in runs)
+    assert first == second
+    assert len({event.text for event in first}) > len(first) // 2
+    assert all(event.tokens == 12 for event in first)
+
+
+def test_a_stop_while_it_writes_keeps_the_evaluation(config: RunConfig, tmp_path: Path) -> None:
+    run, whole = RunDirectory(tmp_path / "run"), RunDirectory(tmp_path / "whole")
+    hold(new(config, whole))
+
+    class StopWhileWriting(StopAfter):
+        def is_set(self) -> bool:
+            if len(events(run, EvaluationCompleted)) == 2:
+                self.set()
+            return super().is_set()
+
+    from tui_trainer.training.session import hold_session
+
+    hold_session(new(config, run), StopWhileWriting(), lambda directory: None)
+    assert max(event.step for event in events(run, SampleGenerated)) == 0
+    hold(ResumedRun(run, config, "cpu"))
+    assert [event.step for event in events(run, EvaluationCompleted)] == [0, 5, 10, 15, 20]
+    assert sha_of(tensors_of(run)) == sha_of(tensors_of(whole))
+
+
+def writer(config: RunConfig, text: bytes, clock: list[float] | None = None) -> SampleWriter:
+    train = torch.tensor(list(text), dtype=torch.uint8).numpy()
+    tick = (lambda: clock.pop(0)) if clock else (lambda: 0.0)
+    return SampleWriter(config.sampling, 1, ByteTokenizer(), train, tick)
+
+
+def learner_of(config: RunConfig) -> Learner:
+    return Learner.make(config, 256, torch.device("cpu"), FP32)
+
+
+def test_a_slow_model_writes_less(config: RunConfig) -> None:
+    """Half a second for three prompts; here each token takes a tenth of one."""
+    seconds = [number / 10 for number in range(100)]
+    samples = list(writer(config, b"x" * 100, seconds).write(learner_of(config), 0, lambda: False))
+    assert [sample.prompt for sample in samples] == PROMPTS
+    assert all(1 <= sample.tokens <= 3 for sample in samples)
+
+
+def test_what_it_quotes_is_found(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tui_trainer.training.samples.write_tokens", lambda *arguments: iter(b"hello world"))
+    sample = next(iter(writer(config, b"say hello wor ld hello").write(learner_of(config), 3, lambda: False)))
+    assert (sample.tokens, sample.quoted_tokens, sample.quote) == (11, 9, "hello wor")
+
+
+def test_a_model_that_has_diverged_writes_nothing(config: RunConfig) -> None:
+    learner = learner_of(config)
+    learner.model.wte.weight.data.fill_(float("nan"))
+    assert list(writer(config, b"x" * 100).write(learner, 0, lambda: False)) == []
+    assert learner.model.training

@@ -1,0 +1,156 @@
+"""Where a resumed run goes on from, and what is to be said about it.
+
+A resume is exact. Where it cannot be, because a person asked for something else or the machine is another one,
+it says so before the first step: that is a notice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tui_trainer.checkpoints import Checkpoint, CheckpointStore
+from tui_trainer.config import RunConfig
+from tui_trainer.diagnosis import evaluations_without_gain
+from tui_trainer.errors import UserError
+from tui_trainer.lr_schedule import describe_change, make_schedule
+from tui_trainer.runs.directory import RunDirectory
+from tui_trainer.training.exactness import find_differences
+from tui_trainer.training.learner import Learner
+from tui_trainer.training.progress import Progress
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Advice about this start: it stands until the next save."""
+
+    rule: str
+    evidence: str
+    remedy: str
+
+
+@dataclass
+class Origin:
+    """The checkpoint that a run goes on from."""
+
+    checkpoint: Checkpoint
+    progress: Progress
+    notices: list[Notice] = field(default_factory=list)
+
+    @property
+    def diagnosis(self) -> dict[str, Any]:
+        """What the rules knew."""
+        return dict(self.checkpoint.state.get("diagnosis", {}))
+
+
+def load_origin(store: CheckpointStore) -> Origin:
+    """The last checkpoint, or, with a notice, another good one.
+
+    Raises:
+        UserError: when there is none.
+    """
+    checkpoint = store.load("last", repair=True)
+    origin = Origin(checkpoint, Progress.from_state(checkpoint.state["progress"]))
+    if checkpoint.warning:
+        remedy = "It goes on from the one before; the next save replaces it."
+        origin.notices.append(Notice("checkpoint", checkpoint.warning, remedy))
+    return origin
+
+
+def refuse_if_over(run: RunDirectory, config: RunConfig, progress: Progress, max_steps: int | None) -> None:
+    """Raises UserError for a run that has nothing to go on to; `max_steps` None: its length is not known yet."""
+    # A run that was stopped within its last evaluation still owes that one.
+    if max_steps and (progress.step > max_steps or progress.step == max_steps == progress.evaluated_step):
+        raise UserError(
+            f"{run.path}: complete at step {progress.step:,} of {max_steps:,}\n"
+            f"to go on: tui-trainer resume {run.path} --set training.max_steps={progress.step * 2}"
+        )
+    training = config.training
+    without_gain = evaluations_without_gain(progress.val_losses, training.early_stop_min_delta)
+    if training.early_stop_patience and without_gain >= training.early_stop_patience:
+        raise UserError(
+            f"{run.path}: stopped early at step {progress.step:,}: "
+            f"{without_gain} evaluations without a better validation loss\n"
+            f"to go on: tui-trainer resume {run.path} --set training.early_stop_patience=0"
+        )
+
+
+def follow_plan(
+    store: CheckpointStore, origin: Origin, before: tuple[RunConfig, int], now: tuple[RunConfig, int]
+) -> Origin:
+    """The origin under another plan of the learning rate.
+
+    A warm-up–stable–decay run that is made longer goes back to where its decay began and is, from there on, the
+    run that was planned longer from its start. Every other change is told with the figures of what it does.
+
+    Args:
+        store: of the run.
+        origin: its last checkpoint.
+        before: configuration and last step as they were.
+        now: as they are from here on.
+    """
+    (old_config, old_steps), (config, max_steps) = before, now
+    old, new = make_schedule(old_config.training, old_steps), make_schedule(config.training, max_steps)
+    if old == new:
+        return origin
+    step = origin.progress.step
+    if old.shape == new.shape == "wsd" and new.max_steps > old.max_steps:
+        earlier = _load_stable(store, old.stable_until, step)
+        if earlier:
+            return _go_back(origin, earlier, max_steps)
+    if change := describe_change(old, new, step):
+        remedy = 'To extend a run without a jump, give it schedule = "wsd" from the start.'
+        origin.notices.append(Notice("schedule", change, remedy))
+    if config.training.learning_rate != old_config.training.learning_rate:
+        origin.progress.learning_rate_factor = 1.0  # who sets a rate means that rate
+    return origin
+
+
+def accept_changed_text(origin: Origin) -> Origin:
+    """The origin on another text: results on the old one say nothing about it, so the best is sought anew."""
+    progress = replace(origin.progress, best_step=None, best_val_loss=None, evaluated_step=None, val_losses=[])
+    evidence = "the text or the tokenizer is not the one that this run was trained on before"
+    remedy = "Its figures cannot be compared with the earlier ones; the best is sought anew."
+    checkpoint = replace(origin.checkpoint, state=origin.checkpoint.state | {"diagnosis": {}})
+    return Origin(checkpoint, progress, [*origin.notices, Notice("data", evidence, remedy)])
+
+
+def note_machine(origin: Origin, now: dict[str, Any]) -> None:
+    """Says that the resume is close, not identical, when something that decides the last bit is another."""
+    if differences := find_differences(origin.checkpoint.state.get("machine", {}), now):
+        remedy = "Every figure from here on is close to what it would have been, not identical."
+        origin.notices.append(Notice("resume", f"close, not identical: {differences}", remedy))
+
+
+def find_mismatches(learner: Learner, checkpoint: Checkpoint) -> list[str]:
+    """The weights of a checkpoint that do not fit the network, in words."""
+    expected = {f"model.{name}": tuple(tensor.shape) for name, tensor in learner.model.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in checkpoint.tensors.items() if name.startswith("model.")}
+    return [
+        f"{name.removeprefix('model.')} {_shape(found.get(name))} instead of {_shape(expected.get(name))}"
+        for name in sorted(expected.keys() | found.keys())
+        if expected.get(name) != found.get(name)
+    ]
+
+
+def _shape(shape: tuple[int, ...] | None) -> str:
+    return "missing" if shape is None else "×".join(map(str, shape))
+
+
+def _load_stable(store: CheckpointStore, stable_until: int | None, step: int) -> Checkpoint | None:
+    """The checkpoint from before the decay, when the run is past it and the checkpoint is there and whole."""
+    if stable_until is None or step <= stable_until or store.pointer("stable") != stable_until:
+        return None
+    checkpoint = store.load("stable")
+    return checkpoint if checkpoint.step == stable_until else None
+
+
+def _go_back(origin: Origin, earlier: Checkpoint, max_steps: int) -> Origin:
+    progress = Progress.from_state(earlier.state["progress"])
+    last = origin.progress
+    progress.elapsed_seconds = last.elapsed_seconds
+    # The decayed weights stay the best until the longer run beats them.
+    progress.best_step, progress.best_val_loss = last.best_step, last.best_val_loss
+    evidence = f"planned for {max_steps:,} steps now, it goes back to step {earlier.step:,}, before the decay"
+    remedy = f"It goes on from there at the full rate; the steps up to {last.step:,} are made again without the decay."
+    return Origin(earlier, progress, [*origin.notices, Notice("schedule", evidence, remedy)])
