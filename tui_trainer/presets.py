@@ -121,11 +121,14 @@ def apply_overrides(config: RunConfig, overrides: Sequence[str]) -> RunConfig:
     Raises:
         UserError: naming the overrides and what is wrong.
     """
-    tables = _set_tables(config)
+    tables, changed = _set_tables(config), set()
     for override in overrides:
         section, key, value = _parse_override(override)
         changes = rename_aliases({section: {key: value}}, _shown(override))
         tables.setdefault(section, {}).update(changes[section])
+        changed |= {f"{section}.{name}" for name in changes[section]}
+    if "training.epochs" in changed and "training.max_steps" not in changed:
+        tables["training"].pop("max_steps", None)  # who asks for epochs does not mean the preset's steps
     return parse_config(tables, " ".join(_shown(override) for override in overrides))
 
 

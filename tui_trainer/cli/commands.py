@@ -128,6 +128,9 @@ def train(
 def resume(
     run: RunName,
     overrides: Overrides = None,
+    allow_changed_data: Annotated[
+        bool, typer.Option("--allow-changed-data", help="Go on although the text or the tokenizer is another one.")
+    ] = False,
     headless: Headless = False,
     json: Json = False,
     device: Device = "auto",
@@ -140,7 +143,7 @@ def resume(
 
     found = find_run(run)
     config = apply_resume_overrides(found.read_config(), overrides or [])
-    raise typer.Exit(watching.watch(ResumedRun(found, config, device), headless, json))
+    raise typer.Exit(watching.watch(ResumedRun(found, config, device, allow_changed_data), headless, json))
 
 
 @app.command("runs")

@@ -82,6 +82,11 @@ class ControlDesk:
         """Says that a command had no effect, and why."""
         self._emit(ControlDiscarded(command.id, command.action, command.value, command.requested_by, reason))
 
+    def close(self) -> None:
+        """The run is over: answers what still waits, so that nobody waits for it."""
+        for command in [*self._changes, *take_commands(self._folder)]:
+            self.discard(command, "the run had ended")
+
     def _look(self) -> None:
         now = time.monotonic()
         if self._switch.is_set() or now - self._looked_at < CONTROL_INTERVAL_SECONDS:

@@ -82,6 +82,7 @@ class Trainer:
             self._save_last()
             raise
         self._save_last()
+        self.control.close()
         return reason
 
     def _loop(self) -> str:
