@@ -48,12 +48,13 @@ def rms_norm(x: Tensor) -> Tensor:
 def turn(vector: Tensor, position: int) -> Tensor:
     """One head's vector (D,) as D / 2 complex numbers, each turned clockwise by its own angle."""
     half = len(vector) // 2
-    turned = torch.empty_like(vector)
+    real, imaginary = [], []
     for pair in range(half):
         angle = position * 10_000.0 ** (-2 * pair / len(vector))
-        number = complex(vector[pair], vector[pair + half]) * complex(math.cos(angle), -math.sin(angle))
-        turned[pair], turned[pair + half] = number.real, number.imag
-    return turned
+        a, b = vector[pair], vector[pair + half]  # (a + bi) (cos - i sin)
+        real.append(a * math.cos(angle) + b * math.sin(angle))
+        imaginary.append(b * math.cos(angle) - a * math.sin(angle))
+    return torch.stack(real + imaginary)
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -66,9 +67,13 @@ def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     return torch.stack(rows)
 
 
-def reference(model: GPT, sequence: Tensor) -> Tensor:
+def doubled(model: GPT) -> dict[str, Tensor]:
+    return {name: tensor.double().requires_grad_() for name, tensor in model.state_dict().items()}
+
+
+def reference(model: GPT, sequence: Tensor, weights: dict[str, Tensor] | None = None) -> Tensor:
     """Logits (T, V) of one sequence (T,), in double precision."""
-    weights = {name: tensor.double() for name, tensor in model.state_dict().items()}
+    weights = weights or doubled(model)
     is_modern, width = model.config.architecture == "modern", model.config.n_embd // model.config.n_head
 
     def linear(x: Tensor, name: str) -> Tensor:
@@ -107,6 +112,20 @@ def test_forward_equals_the_reference(architecture: str, length: int) -> None:
     batch = tokens(model, length)
     expected = torch.stack([reference(model, sequence) for sequence in batch])
     assert torch.allclose(model(batch).double(), expected, rtol=1e-4, atol=1e-4)
+
+
+@both
+def test_gradients_equal_the_reference(architecture: str) -> None:
+    model = shaken(architecture)
+    batch = tokens(model, 9)
+    torch.nn.functional.cross_entropy(model(batch[:, :-1]).flatten(0, 1), batch[:, 1:].flatten()).backward()
+    weights = doubled(model)
+    logits = torch.stack([reference(model, sequence[:-1], weights) for sequence in batch])
+    chosen = logits.gather(-1, batch[:, 1:, None]).squeeze(-1)
+    (logits.exp().sum(-1).log() - chosen).mean().backward()
+    for name, parameter in model.named_parameters():
+        found, expected = parameter.grad.double(), weights[name].grad
+        assert (found - expected).norm() <= 1e-5 * expected.norm() + 1e-9, name
 
 
 @both
