@@ -5,28 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from rich.cells import cell_len
-
 from tui_trainer.monitor import numbers
+from tui_trainer.monitor.columns import align
 from tui_trainer.monitor.forecast import Forecast, forecast_figures
 from tui_trainer.monitor.liveness import Liveness, judge
 from tui_trainer.monitor.safe_text import safe_line
 from tui_trainer.presets import Preset
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.runs.status import read_status
-
-
-def align(rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) -> str:
-    """Rows of equal length as columns two spaces apart; the columns in `right` are flushed right."""
-    widths = [max(cell_len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = []
-        for column, (cell, width) in enumerate(zip(row, widths, strict=True)):
-            gap = " " * (width - cell_len(cell))
-            cells.append(gap + cell if column in right else cell + gap)
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
 
 
 def presets_table(presets: Sequence[Preset], forecasts: Sequence[Forecast]) -> str:
