@@ -3,10 +3,13 @@ from __future__ import annotations
 import json
 
 import pytest
+from facts import started
 
+from tui_trainer.config import to_toml
 from tui_trainer.errors import UserError
-from tui_trainer.events import RunFinished
+from tui_trainer.events import ControlApplied, RunFinished
 from tui_trainer.monitor.follower import RunFollower
+from tui_trainer.presets import apply_overrides
 from tui_trainer.runs.event_log import EventLogWriter
 from tui_trainer.runs.status import Status
 
@@ -60,3 +63,35 @@ def test_a_run_without_a_configuration_is_refused(run_dir):
     run.config_file.unlink()
     with pytest.raises(UserError, match="no such file"):
         RunFollower(run)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        ControlApplied("1", "set", {"key": "training.learning_rate", "value": 2e-3}, "me", 5),
+        started(resumed_from_step=5).event,
+    ],
+    ids=["set", "resume"],
+)
+def test_settings_that_changed_are_read_again(run_dir, event):
+    run = run_dir()
+    log = EventLogWriter(run.event_log, 0, lambda: 1.0)
+    log.append(started().event)
+    follower = RunFollower(run)
+    follower.drain()
+    run.config_file.write_text(to_toml(apply_overrides(follower.config, ["training.learning_rate=0.002"])))
+    follower.drain()
+    assert follower.schedule.peak == 1e-3
+    log.append(event)
+    follower.drain()
+    assert follower.schedule.peak == 2e-3
+
+
+def test_the_plan_ends_with_a_last_step_that_was_set(run_dir):
+    run = run_dir("quick-test")
+    EventLogWriter(run.event_log, 0, lambda: 1.0).append(
+        ControlApplied("1", "set", {"key": "training.max_steps", "value": 3000}, "me", 2244)
+    )
+    follower = RunFollower(run)
+    follower.drain()
+    assert (follower.state.max_steps, follower.schedule.max_steps) == (3000, 3000)

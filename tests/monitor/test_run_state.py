@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import fields, replace
 
 import pytest
+from facts import advice, evaluated, fold, started
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,59 +11,21 @@ from tui_trainer.data.batches import TrainingWindows
 from tui_trainer.events import (
     AdviceCleared,
     AdviceRaised,
-    CheckpointSaved,
-    EvaluationCompleted,
+    ControlApplied,
+    MicroBatchReduced,
     Record,
-    RunFailed,
     RunFinished,
-    RunStarted,
+    SampleGenerated,
+    StepSkipped,
 )
 from tui_trainer.monitor.history import Series
-from tui_trainer.monitor.run_state import FEED_LENGTH, RunState
+from tui_trainer.monitor.run_state import FEED_LENGTH, MAX_PROMPTS, RunState
 from tui_trainer.runs.event_log import EventLogReader
-
-
-def fold(records) -> RunState:
-    state = RunState()
-    for record in records:
-        state.apply(record)
-    return state
 
 
 def plain(state: RunState) -> dict[str, object]:
     values = {field.name: getattr(state, field.name) for field in fields(state)}
     return {name: list(value) if isinstance(value, Series) else value for name, value in values.items()}
-
-
-def started(**changes) -> Record:
-    event = RunStarted(
-        **{
-            "run_id": "r",
-            "parameter_count": 1000,
-            "max_steps": 100,
-            "tokens_per_step": 256,
-            "steps_per_epoch": 50.0,
-            "train_tokens": 9000,
-            "val_tokens": 1000,
-            "vocab_size": 512,
-            "world_size": 1,
-            "threads": 2,
-            "device": "cpu",
-            "precision": "fp32",
-            **changes,
-        }
-    )
-    return Record(0.0, 0, event)
-
-
-def evaluated(step: int, val_loss: float, is_best: bool) -> Record:
-    values = dict.fromkeys((field.name for field in fields(EvaluationCompleted)), 1.0)
-    values |= {"step": step, "epoch": 1, "val_loss": val_loss, "is_best": is_best, "elapsed_seconds": step / 10}
-    return Record(float(step), 0, EvaluationCompleted(**values))
-
-
-def advice(step: int, level: str, rule: str = "overfitting") -> Record:
-    return Record(float(step), 0, AdviceRaised(rule, level, f"at {step}", "rest", step, {}))
 
 
 def test_a_healthy_recording_gives_its_figures(recording):
@@ -134,22 +97,6 @@ def test_nothing_is_known_at_first():
     assert fold([started(steps_per_epoch=0.0)]).epochs is None
 
 
-def test_a_resume_takes_back_everything_after_its_step(step_event):
-    first = [started(), *(step_event(step) for step in range(1, 61))]
-    first += [evaluated(20, 3.0, is_best=True), Record(20.0, 0, CheckpointSaved(20, "s", is_best=True, seconds=1.0))]
-    first += [evaluated(40, 2.0, is_best=True), Record(40.0, 0, CheckpointSaved(40, "s", is_best=True, seconds=1.0))]
-    first += [advice(20, "note", "plateau"), advice(40, "wrong"), Record(60.0, 0, RunFailed("power", 60, 6.0))]
-    state = fold([*first, started(resumed_from_step=30)])
-    assert (state.current_step, state.step, state.ended) == (30, None, None)
-    assert [event.step for event in state.evaluations] == [20]
-    assert (state.best.step, state.best_checkpoint_step) == (20, 20)
-    assert [event.rule for event in state.standing_advice] == ["plateau"]
-    for series in (state.train_loss, state.train_perplexity, state.learning_rate):
-        assert [bucket.last_step for bucket in series] == list(range(1, 31))
-    state.apply(step_event(31, loss=7.0, segment=1))
-    assert (state.current_step, state.train_loss.last.last) == (31, 7.0)
-
-
 def test_a_resume_keeps_what_came_before_its_step(step_event):
     first = [started(), *(step_event(step) for step in range(1, 31)), evaluated(30, 2.0, is_best=True)]
     state = fold([*first, Record(30.0, 0, RunFinished("stopped", 30, 3.1)), started(resumed_from_step=30)])
@@ -194,3 +141,53 @@ def test_a_step_without_a_loss_leaves_a_gap(step_event):
     step = step_event(1)
     state = fold([started(), replace(step, event=replace(step.event, train_loss=None, train_perplexity=None))])
     assert (len(state.train_loss), len(state.learning_rate), state.current_step) == (0, 1, 1)
+
+
+def test_overflows_are_counted_and_fed_once_and_other_skips_each():
+    def skipped(reason: str) -> Record:
+        return Record(1.0, 0, StepSkipped(7, reason, None, None, 1024.0))
+
+    state = fold([started(), *[skipped("overflow")] * 9, *[skipped("non_finite")] * 2])
+    assert (state.overflows, state.non_finite_skips) == (9, 2)
+    assert [record.event.reason for record in state.feed if isinstance(record.event, StepSkipped)] == [
+        "overflow", "non_finite", "non_finite",
+    ]  # fmt: skip
+
+
+def test_the_newest_sample_of_each_prompt_is_kept_and_their_number_is_bounded():
+    def sampled(step: int, prompt: str) -> Record:
+        return Record(1.0, 0, SampleGenerated(step, prompt, f"{prompt}{step}", {}))
+
+    state = fold([sampled(step, prompt) for step in (1, 2) for prompt in ("a", "b")])
+    assert [sample.text for sample in state.samples.values()] == ["a2", "b2"]
+    assert state.sample.text == "a2", "the first of the newest step, so that it does not change with each prompt"
+    state = fold([sampled(step, f"{step}") for step in range(5 * MAX_PROMPTS)])
+    assert len(state.samples) == MAX_PROMPTS
+    assert state.sample.step == 5 * MAX_PROMPTS - 1
+    assert not state.feed
+
+
+def test_a_smaller_micro_batch_is_known_until_the_next_start():
+    state = fold([started(micro_batch_size=8), Record(1.0, 0, MicroBatchReduced(3, 4, "out of memory"))])
+    assert state.micro_batch_size == 4
+    assert isinstance(state.feed[-1].event, MicroBatchReduced)
+    state.apply(started(resumed_from_step=2, micro_batch_size=2))
+    assert state.micro_batch_size == 2
+
+
+@pytest.mark.parametrize(
+    ("action", "value", "max_steps"),
+    [
+        ("set", {"key": "training.max_steps", "value": 300}, 300),
+        ("set", {"key": "training.learning_rate", "value": 300}, 100),
+        ("set", {"key": "training.max_steps", "value": True}, 100),
+        ("set", {"key": "training.max_steps", "value": "many"}, 100),
+        ("set", {"key": "training.max_steps", "value": -1}, 100),
+        ("set", {"key": ["training.max_steps"], "value": 300}, 100),
+        ("set", None, 100),
+        ("save", {"key": "training.max_steps", "value": 300}, 100),
+    ],
+)
+def test_the_last_step_may_be_set_while_it_trains(action, value, max_steps):
+    state = fold([started(), Record(1.0, 0, ControlApplied("1", action, value, "me", 5))])
+    assert (state.max_steps, state.epochs) == (max_steps, max_steps // 50)

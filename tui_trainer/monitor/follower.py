@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from tui_trainer.config import RunConfig
 from tui_trainer.errors import UserError
-from tui_trainer.events import Record, RunStarted
+from tui_trainer.events import ControlApplied, Event, Record, RunStarted
 from tui_trainer.lr_schedule import LearningRateSchedule, make_schedule
 from tui_trainer.monitor.run_state import RunState
 from tui_trainer.runs.directory import RunDirectory
@@ -67,12 +67,12 @@ class RunFollower:
     @property
     def seconds_left(self) -> float | None:
         """Time to the end, or None while it is not known."""
-        started = self.state.started
-        if started is None or self.state.ended:
+        started, max_steps = self.state.started, self.state.max_steps
+        if started is None or max_steps is None or self.state.ended:
             return None
         return self.state.pace.seconds_left(
             self.state.current_step,
-            started.max_steps,
+            max_steps,
             self.config.training.eval_interval,
             started.steps_per_epoch,
         )
@@ -80,9 +80,14 @@ class RunFollower:
     def _take_in(self, on_record: Callable[[Record], None]) -> bool:
         records = self._reader.read()
         for record in records:
-            if isinstance(record.event, RunStarted):  # a resumed run may go on under changed settings
+            if _may_change_settings(record.event):
                 with suppress(UserError):
                     self.config = self.run.read_config()
             self.state.apply(record)
             on_record(record)
         return bool(records)
+
+
+def _may_change_settings(event: Event) -> bool:
+    """A resumed run may go on under other settings, and a person may change some while it trains."""
+    return isinstance(event, RunStarted) or (isinstance(event, ControlApplied) and event.action == "set")

@@ -12,19 +12,25 @@ from tui_trainer.events import (
     ControlApplied,
     ControlDiscarded,
     EvaluationCompleted,
+    MicroBatchReduced,
     PhaseStarted,
     Record,
+    RolledBack,
     RunFailed,
     RunFinished,
     RunStarted,
     SampleGenerated,
     StepCompleted,
+    StepSkipped,
 )
+from tui_trainer.monitor.controls import setting_of
 from tui_trainer.monitor.eta import Pace
 from tui_trainer.monitor.history import Series
 
 FEED_LENGTH = 500
 LEVELS = ("wrong", "warning", "note")
+MAX_PROMPTS = 16
+"""Prompts whose newest sample is kept."""
 
 
 @dataclass
@@ -33,11 +39,26 @@ class RunState:
 
     segment: int = 0
     started: RunStarted | None = None
+    max_steps: int | None = None
+    """The last step of the run, once it is known; it may be changed while the run goes on."""
+    went_on_from: int = 0
+    """The step of the checkpoint that a resume or a roll-back last went back to."""
+    rate_factors: list[tuple[int, float]] = field(default_factory=list)
+    """Of each roll-back: where it went back to, and what the planned learning rate is multiplied with from there."""
+    micro_batch_size: int | None = None
+    overflows: int = 0
+    """Updates that fp16 skipped to lower its loss scale, which is normal."""
+    non_finite_skips: int = 0
+    """Updates that were skipped because the loss or the gradient was not finite."""
     phase: PhaseStarted | None = None
     step: StepCompleted | None = None
     evaluations: list[EvaluationCompleted] = field(default_factory=list)
     best: EvaluationCompleted | None = None
+    saved_best: EvaluationCompleted | None = None
+    """The newest best evaluation whose checkpoint is on the disk."""
     best_checkpoint_step: int | None = None
+    samples: dict[str, SampleGenerated] = field(default_factory=dict)
+    """The newest sample of each prompt, the newest last."""
     advice: dict[str, AdviceRaised] = field(default_factory=dict)
     ended: RunFinished | RunFailed | None = None
     train_loss: Series = field(default_factory=Series)
@@ -51,13 +72,7 @@ class RunState:
     def current_step(self) -> int:
         """The last complete step that is known of: not every step need be in the log."""
         known = [event.step for event in (self.step, self.evaluation, self.ended) if event]
-        resumed_from = self.started.resumed_from_step if self.started else None
-        return max([*known, resumed_from or 0])
-
-    @property
-    def max_steps(self) -> int | None:
-        """The last step of the run, once it is known."""
-        return self.started.max_steps if self.started else None
+        return max([*known, self.went_on_from])
 
     @property
     def evaluation(self) -> EvaluationCompleted | None:
@@ -67,10 +82,10 @@ class RunState:
     @property
     def epochs(self) -> int | None:
         """The epoch of the last step: how many passes over the text the run makes, a started one counted."""
-        if not self.started or not self.started.steps_per_epoch:
+        if not self.started or not self.started.steps_per_epoch or self.max_steps is None:
             return None
         # A step belongs to the epoch of its first window; the last step may reach into an epoch that is not run.
-        return int(max(0, self.started.max_steps - 1) / self.started.steps_per_epoch + 1e-9) + 1
+        return int(max(0, self.max_steps - 1) / self.started.steps_per_epoch + 1e-9) + 1
 
     @property
     def elapsed_seconds(self) -> float:
@@ -82,6 +97,17 @@ class RunState:
     def tokens_per_second(self) -> float | None:
         """Of the median recent step."""
         return self.pace.tokens_per_second(self.started.tokens_per_step) if self.started else None
+
+    @property
+    def learning_rate_factor(self) -> float:
+        """What the planned learning rate is multiplied with by now: roll-backs make it smaller."""
+        return self.rate_factors[-1][1] if self.rate_factors else 1.0
+
+    @property
+    def sample(self) -> SampleGenerated | None:
+        """The first sample of the newest step that has any: it stays the same until the next evaluation."""
+        newest = next(reversed(self.samples.values()), None)
+        return next((sample for sample in self.samples.values() if newest and sample.step == newest.step), None)
 
     @property
     def measured(self) -> list[tuple[int, float, float]]:
@@ -115,9 +141,7 @@ class RunState:
             case EvaluationCompleted() as event:
                 self._apply_evaluation(event)
             case CheckpointSaved() as event:
-                self.pace.add_save(event.seconds)
-                if event.is_best:
-                    self.best_checkpoint_step = event.step
+                self._apply_checkpoint(event)
             case AdviceRaised() as event:
                 is_repeated = event.rule in self.advice and self.advice[event.rule].level == event.level
                 self.advice[event.rule] = event
@@ -127,26 +151,47 @@ class RunState:
                 self.advice.pop(event.rule, None)
             case RunFinished() | RunFailed() as event:
                 self.ended = event
-            case SampleGenerated() | ControlApplied() | ControlDiscarded():
+            case SampleGenerated() as event:
+                self._apply_sample(event)
+                return
+            case StepSkipped() as event:
+                if not self._count_skip(event):
+                    return
+            case RolledBack() as event:
+                self._go_back_to(event.step)
+                self.rate_factors.append((event.step, event.learning_rate_factor))
+            case MicroBatchReduced() as event:
+                self.micro_batch_size = event.micro_batch_size
+            case ControlApplied() as event:
+                self._apply_control(event)
+            case ControlDiscarded():
                 pass
         self.feed.append(record)
 
     def _apply_start(self, event: RunStarted) -> None:
-        """A resumed run goes on from its checkpoint: what came after that never happened."""
         self.started, self.ended = event, None
+        self.max_steps, self.micro_batch_size = event.max_steps, event.micro_batch_size
         self.pace = Pace()  # another process, perhaps on another device
-        step = event.resumed_from_step
-        if step is None:
-            return
+        if event.resumed_from_step is not None:
+            self._go_back_to(event.resumed_from_step)
+
+    def _go_back_to(self, step: int) -> None:
+        """A resume and a roll-back go on from a checkpoint: what came after it never happened.
+
+        Only the best evaluation stays, when its checkpoint was saved: that one still is the best to speak from.
+        """
+        self.went_on_from = step
         for series in (self.train_loss, self.train_perplexity, self.learning_rate):
             series.drop_after(step)
         self.evaluations = [evaluation for evaluation in self.evaluations if evaluation.step <= step]
-        self.best = next((evaluation for evaluation in reversed(self.evaluations) if evaluation.is_best), None)
-        if self.best_checkpoint_step is not None and self.best_checkpoint_step > step:
-            self.best_checkpoint_step = self.best.step if self.best else None
+        if self.best and self.best.step > step:
+            kept = (evaluation for evaluation in reversed(self.evaluations) if evaluation.is_best)
+            self.best = self.saved_best or next(kept, None)
         if self.step and self.step.step > step:
             self.step = None
         self.advice = {rule: advice for rule, advice in self.advice.items() if advice.step <= step}
+        self.samples = {prompt: sample for prompt, sample in self.samples.items() if sample.step <= step}
+        self.rate_factors = [(start, factor) for start, factor in self.rate_factors if start <= step]
 
     def _apply_step(self, event: StepCompleted) -> None:
         self.step = event
@@ -163,3 +208,28 @@ class RunState:
         self.pace.add_evaluation(event.seconds)
         if event.is_best:
             self.best = event
+
+    def _apply_checkpoint(self, event: CheckpointSaved) -> None:
+        self.pace.add_save(event.seconds)
+        if event.is_best:
+            self.best_checkpoint_step = event.step
+            self.saved_best = self.best if self.best and self.best.step == event.step else None
+
+    def _apply_sample(self, event: SampleGenerated) -> None:
+        self.samples.pop(event.prompt, None)
+        self.samples[event.prompt] = event
+        while len(self.samples) > MAX_PROMPTS:
+            del self.samples[next(iter(self.samples))]
+
+    def _apply_control(self, event: ControlApplied) -> None:
+        key, value = setting_of(event) or ("", None)
+        if key == "training.max_steps" and type(value) is int and value > 0:
+            self.max_steps = value
+
+    def _count_skip(self, event: StepSkipped) -> bool:
+        """Whether a person should read about it: of the overflows of fp16 only the first is news."""
+        if event.reason != "overflow":
+            self.non_finite_skips += 1
+            return True
+        self.overflows += 1
+        return self.overflows == 1

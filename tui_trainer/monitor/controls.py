@@ -1,0 +1,27 @@
+"""What somebody asked of a running training, in words."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tui_trainer.events import ControlApplied, ControlDiscarded
+
+MAX_VALUE = 60
+
+
+def setting_of(event: ControlApplied | ControlDiscarded) -> tuple[str, Any] | None:
+    """The key and the value of a command that sets something, for instance ("training.learning_rate", 0.0005)."""
+    if event.action != "set" or not isinstance(event.value, dict):
+        return None
+    key = event.value.get("key")
+    return (key, event.value.get("value")) if isinstance(key, str) else None
+
+
+def control_text(event: ControlApplied | ControlDiscarded) -> str:
+    """`training.learning_rate = 0.0005` for what sets something, else the action's own name."""
+    setting = setting_of(event)
+    if setting is None:
+        return event.action
+    value = json.dumps(setting[1], ensure_ascii=False)
+    return f"{setting[0]} = {value if len(value) <= MAX_VALUE else value[:MAX_VALUE] + '…'}"
