@@ -84,3 +84,7 @@ def test_short_numbers_never_take_more_than_six_cells(value):
 @given(st.floats(0.99, 1e12))
 def test_a_perplexity_fits_its_column(value):
     assert len(numbers.perplexity(value)) <= 6
+
+
+def test_a_number_too_large_for_a_float_is_not_known():
+    assert {show(10**400) for show in (numbers.whole, numbers.short, numbers.size, numbers.duration)} == {"–"}

@@ -83,4 +83,7 @@ def duration(seconds: float | None) -> str:
 
 
 def _is_known(value: float | None) -> TypeGuard[float]:
-    return value is not None and math.isfinite(value)
+    try:
+        return value is not None and math.isfinite(value)
+    except OverflowError:  # a whole number of some log that is too large for a float
+        return False
