@@ -12,13 +12,16 @@ from tui_trainer.events import (
     ControlApplied,
     ControlDiscarded,
     EvaluationCompleted,
+    MicroBatchReduced,
     PhaseStarted,
     Record,
+    RolledBack,
     RunFailed,
     RunFinished,
     RunStarted,
     SampleGenerated,
     StepCompleted,
+    StepSkipped,
     encode,
 )
 from tui_trainer.monitor import numbers
@@ -34,7 +37,7 @@ def lines_of(run) -> list[str]:
 
     def show(record: Record) -> None:
         if line := formatter.line(record):
-            lines.append(line)
+            lines.extend(line.split("\n"))
 
     follower.drain(show)
     return lines
@@ -157,6 +160,12 @@ def test_each_kind_of_event_has_its_line(make_run):
         AdviceCleared("overfitting", 4),
         ControlApplied("1", "save", None, "me", 4),
         ControlDiscarded("2", "dance", None, "me"),
+        ControlApplied("3", "set", {"key": "training.learning_rate", "value": 0.0005}, "me", 4),
+        StepSkipped(5, "overflow", None, None, 32768.0),
+        StepSkipped(5, "overflow", None, None, 16384.0),
+        StepSkipped(6, "non_finite", None, 3.25),
+        RolledBack(3, 6, "loss 9.1 after 2.0", 0.5),
+        MicroBatchReduced(4, 2, "out of memory"),
         RunFailed("the disk is full\nfree some space", 4, 1.0),
         start(resumed_from_step=3),
         RunFinished("early_stopped", 1200, 75.0),
@@ -164,32 +173,87 @@ def test_each_kind_of_event_has_its_line(make_run):
     assert lines_of(run) == [
         "01:00:00  phase   preparing data",
         "01:00:02  saved   step 1,200   best",
+        "01:00:03  sample  step 3  p → t",
         "01:00:04  warning overfitting: val rose. Rest.",
         "01:00:05  cleared overfitting",
         "01:00:06  control save, asked for by me",
         "01:00:07  control dance had no effect, asked for by me",
-        "01:00:08  failed  the disk is full⏎free some space",
-        "01:00:09  started r   1 parameters   1 + 1 tokens   vocabulary 1   5 steps   cpu fp32, 1 threads"
+        "01:00:08  control training.learning_rate = 0.0005, asked for by me",
+        "01:00:09  skipped step 5   fp16 overflow, which is normal: again with loss scale 32768",
+        "01:00:11  skipped step 6   not finite: loss –, grad norm 3.250; on with the next batch",
+        "01:00:12  back    from step 6 to step 3   planned learning rate × 0.5   loss 9.1 after 2.0",
+        "01:00:13  memory  2 sequences at once from step 4 on   out of memory",
+        "01:00:14  failed  the disk is full⏎free some space",
+        "01:00:15  started r   1 parameters   1 + 1 tokens   vocabulary 1   5 steps   cpu fp32, 1 threads"
         "   resumed from step 3",
-        "01:00:10  ended   early stopped at step 1,200 after 1 min 15 s",
+        "01:00:16  ended   early stopped at step 1,200 after 1 min 15 s   2 fp16 overflows on the way, which is normal",
     ]
+
+
+def test_a_start_tells_how_the_run_was_set_up(make_run):
+    run = make_run()
+    groups = [
+        {"name": "matrices", "optimizer": "adamw", "tensors": 16, "parameters": 393_216, "weight_decay": 0.1},
+        {"name": "vectors", "optimizer": "adamw", "tensors": 34, "parameters": 4_352, "weight_decay": 0},
+        {"name": "이상한", "tensors": "many"},
+    ]
+    write(
+        run,
+        start(
+            tokens_per_step=8 * 256, micro_batch_size=3, precision="bf16", precision_reason="this GPU computes it",
+            parameter_groups=groups,
+        ),
+    )  # fmt: skip
+    assert lines_of(run)[1:] == [
+        "01:00:00  setup   precision bf16: this GPU computes it",
+        "01:00:00  setup   micro-batch 3 of 8 sequences, 3 a step",
+        "01:00:00  setup   group     optimizer  tensors  parameters  weight decay",
+        "01:00:00  setup   matrices  adamw           16     393,216           0.1",
+        "01:00:00  setup   vectors   adamw           34       4,352             0",
+        "01:00:00  setup   이상한    –                –           –             –",
+    ]
+
+
+def test_a_whole_batch_in_memory_is_not_worth_a_line(make_run):
+    run = make_run()
+    write(run, start(tokens_per_step=8 * 256, micro_batch_size=8), start(tokens_per_step=8 * 256))
+    assert [line for line in lines_of(run) if "setup" in line] == []
+
+
+def test_a_sample_is_one_line_whatever_it_holds(make_run):
+    run = make_run()
+    write(run, start(max_steps=2400), SampleGenerated(1200, "The\n" * 50, "one\ntwo\t" + "x" * 5000, {}))
+    line = lines_of(run)[1]
+    assert line.startswith("01:00:01  sample  step 1,200  The⏎The⏎") and " → one⏎two x" in line
+    assert line.endswith("x…") and len(line) < 210
 
 
 def test_no_text_of_a_log_reaches_the_terminal_raw(make_run):
     run = make_run()
     write(
         run,
-        start(run_id=HOSTILE, device=HOSTILE, precision=HOSTILE),
+        start(
+            run_id=HOSTILE,
+            device=HOSTILE,
+            precision=HOSTILE,
+            precision_reason=HOSTILE,
+            parameter_groups=[{"name": HOSTILE, "optimizer": HOSTILE}],
+        ),
         PhaseStarted(HOSTILE),
         AdviceRaised(HOSTILE, HOSTILE, HOSTILE, HOSTILE, 1, {}),
         AdviceCleared(HOSTILE, 1),
         ControlApplied(HOSTILE, HOSTILE, HOSTILE, HOSTILE, 1),
         ControlDiscarded(HOSTILE, HOSTILE, HOSTILE, HOSTILE),
+        ControlApplied("3", "set", {"key": HOSTILE, "value": HOSTILE}, HOSTILE, 1),
+        SampleGenerated(1, HOSTILE, HOSTILE, {}),
+        StepSkipped(1, HOSTILE, None, None),
+        RolledBack(1, 2, HOSTILE, 0.5),
+        MicroBatchReduced(1, 2, HOSTILE),
         RunFinished(HOSTILE, 1, 1.0),
         RunFailed(HOSTILE, 1, 1.0),
     )
     lines = lines_of(run)
-    assert len(lines) == 8
+    assert len(lines) == 16
     assert all(line.isprintable() for line in lines)
 
 

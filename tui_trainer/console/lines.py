@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from tui_trainer.console.setup_lines import setup_lines
 from tui_trainer.diagnosis import Evaluation, find_verdict
 from tui_trainer.events import (
     AdviceCleared,
@@ -12,19 +13,27 @@ from tui_trainer.events import (
     ControlApplied,
     ControlDiscarded,
     EvaluationCompleted,
+    MicroBatchReduced,
     PhaseStarted,
     Record,
+    RolledBack,
     RunFailed,
     RunFinished,
     RunStarted,
+    SampleGenerated,
     StepCompleted,
+    StepSkipped,
 )
 from tui_trainer.monitor import numbers
+from tui_trainer.monitor.controls import control_text
 from tui_trainer.monitor.follower import RunFollower
+from tui_trainer.monitor.recoveries import micro_batch_text, roll_back_text, skip_text
 from tui_trainer.monitor.safe_text import safe_line
 
 LINES_A_RUN = 50
 """About how many step lines a run prints, whatever its length."""
+MAX_PROMPT, MAX_SAMPLE = 40, 120
+"""Characters of a sample that are shown."""
 
 
 class LineFormatter:
@@ -38,9 +47,14 @@ class LineFormatter:
         self._shown_share = -1
 
     def line(self, record: Record) -> str | None:
-        """The line for a record, or None for one that is not worth a line."""
+        """The line for a record, or None for one that is not worth a line; a start has several."""
         text = self._text(record)
-        return safe_line(f"{datetime.fromtimestamp(record.time):%H:%M:%S}  {text}") if text else None
+        if not text:
+            return None
+        lines = [text]
+        if isinstance(record.event, RunStarted):
+            lines += setup_lines(self._follower.state, self._follower.config)
+        return "\n".join(safe_line(f"{datetime.fromtimestamp(record.time):%H:%M:%S}  {line}") for line in lines)
 
     def _text(self, record: Record) -> str | None:
         match record.event:
@@ -55,20 +69,25 @@ class LineFormatter:
                 return self._evaluation(event)
             case CheckpointSaved() as event:
                 return f"saved   step {event.step:,}{'   best' if event.is_best else ''}"
+            case SampleGenerated() as event:
+                return f"sample  step {self._step_figure(event.step)}  {_sample(event)}"
+            case StepSkipped() as event:
+                return f"skipped {skip_text(event)}" if self._is_in_feed(record) else None
+            case RolledBack() as event:
+                return f"back    {roll_back_text(event)}"
+            case MicroBatchReduced() as event:
+                return f"memory  {micro_batch_text(event)}"
             case AdviceRaised() as event:
-                is_news = self._follower.state.feed[-1] is record
-                if not is_news:
-                    return None
-                return f"{event.level:<7} {event.rule}: {event.evidence}. {event.remedy}"
+                is_news = self._is_in_feed(record)
+                return f"{event.level:<7} {event.rule}: {event.evidence}. {event.remedy}" if is_news else None
             case AdviceCleared() as event:
                 return f"cleared {event.rule}"
             case ControlApplied() as event:
-                return f"control {event.action}, asked for by {event.requested_by}"
+                return f"control {control_text(event)}, asked for by {event.requested_by}"
             case ControlDiscarded() as event:
-                return f"control {event.action} had no effect, asked for by {event.requested_by}"
+                return f"control {control_text(event)} had no effect, asked for by {event.requested_by}"
             case RunFinished() as event:
-                after = numbers.duration(event.elapsed_seconds)
-                return f"ended   {event.reason.replace('_', ' ')} at step {event.step:,} after {after}"
+                return self._end(event)
             case RunFailed() as event:
                 return f"failed  {event.reason}"
         return None
@@ -81,6 +100,16 @@ class LineFormatter:
             f"   vocabulary {event.vocab_size:,}"
             f"   {event.max_steps:,} steps   {event.device} {event.precision}, {event.threads} threads{resumed}"
         )
+
+    def _end(self, event: RunFinished) -> str:
+        after, overflows = numbers.duration(event.elapsed_seconds), self._follower.state.overflows
+        counted = f"   {overflows:,} fp16 overflows on the way, which is normal" if overflows else ""
+        return f"ended   {event.reason.replace('_', ' ')} at step {event.step:,} after {after}{counted}"
+
+    def _is_in_feed(self, record: Record) -> bool:
+        """Whether a person should read of it: what repeats is folded into the state and not fed again."""
+        feed = self._follower.state.feed
+        return bool(feed) and feed[-1] is record
 
     def _is_shown(self, event: StepCompleted) -> bool:
         """The first step of each fiftieth of the run, whatever steps the log has, and the last."""
@@ -125,3 +154,12 @@ class LineFormatter:
         state = self._follower.state
         verdict = find_verdict([Evaluation(*measured) for measured in state.measured])
         return "" if state.standing_advice else f"  {verdict.text}"
+
+
+def _sample(event: SampleGenerated) -> str:
+    """Prompt and text on one line, as much of them as helps to see what the model writes by now."""
+    return f"{_shortened(event.prompt, MAX_PROMPT)} → {_shortened(event.text, MAX_SAMPLE)}"
+
+
+def _shortened(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
