@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from recorded import RECORDINGS, RecordedTraining, RecordedWriter
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from tui_trainer.config import to_toml
+from tui_trainer.events import Event, Record, encode
 from tui_trainer.presets import load_preset
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.runs.status import Status, boot_id
@@ -31,14 +32,25 @@ def picture(snapshot):
 
 @pytest.fixture
 def record_of(tmp_path: Path) -> Callable[..., RunDirectory]:
-    """A run directory made from a recording: the first `share` of its events, in a running or an ended state."""
+    """A run directory made from a recording: the first `share` of its events, in a running or an ended state.
 
-    def make(name: str, share: float = 1.0, preset: str = "quick-test", **status: object) -> RunDirectory:
+    `start` changes its RunStarted, `also` are events that came after.
+    """
+
+    def make(
+        name: str,
+        share: float = 1.0,
+        preset: str = "quick-test",
+        start: dict[str, object] | None = None,
+        also: Sequence[Event] = (),
+        **status: object,
+    ) -> RunDirectory:
         run = RunDirectory(tmp_path / "20261123-170806-quick-test")
         run.path.mkdir()
         run.checkpoints.mkdir()
         lines = (RECORDINGS / f"{name}.jsonl").read_bytes().splitlines(keepends=True)
-        run.event_log.write_bytes(b"".join(lines[: round(len(lines) * share)]))
+        lines = [changed(line, start or {}) for line in lines[: round(len(lines) * share)]]
+        run.event_log.write_bytes(b"".join([*lines, *(encode(Record(1795453999.0, 0, event)) for event in also)]))
         run.config_file.write_text(to_toml(load_preset(preset).config))
         run.manifest.write_text(json.dumps({"id": run.path.name, "preset": preset, "created": "2026-11-23T17:08:06"}))
         values = {
@@ -52,6 +64,11 @@ def record_of(tmp_path: Path) -> Callable[..., RunDirectory]:
         return run
 
     return make
+
+
+def changed(line: bytes, start: dict[str, object]) -> bytes:
+    payload = json.loads(line)
+    return line if payload["event"] != "RunStarted" else json.dumps(payload | start).encode() + b"\n"
 
 
 @pytest.fixture

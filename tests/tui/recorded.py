@@ -10,6 +10,8 @@ from pathlib import Path
 from textual.pilot import Pilot
 
 from tui_trainer.runs.directory import RunDirectory
+from tui_trainer.tui.app import TrainerApp
+from tui_trainer.tui.services import Services
 
 RECORDINGS = Path(__file__).parent.parent / "recordings"
 
@@ -78,3 +80,13 @@ async def catch_up(pilot: Pilot[None]) -> None:
     while screen._curves_are_stale:  # a slow machine takes in less at a look
         screen.look()
     await pilot.pause()
+
+
+def app_on(services: Services, training: RecordedTraining, preset: str = "quick-test") -> TrainerApp:
+    """The app as it starts when a training was launched."""
+    return TrainerApp(services, training=(training, preset))
+
+
+def text_of(app: TrainerApp) -> str:
+    """What stands on the screen."""
+    return "\n".join("".join(segment.text for segment in strip) for strip in app.screen._compositor.render_strips())

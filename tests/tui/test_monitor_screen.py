@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from recorded import RECORDINGS, RecordedTraining, RecordedWriter, catch_up, wait_until
+from recorded import RECORDINGS, RecordedTraining, RecordedWriter, app_on, catch_up, text_of, wait_until
 from textual import events
 from textual.widgets import Input
 
@@ -13,18 +13,11 @@ from tui_trainer.tui.screens.explain import ExplainScreen
 from tui_trainer.tui.screens.monitor import MonitorScreen
 from tui_trainer.tui.screens.stop_question import StopQuestion
 from tui_trainer.tui.services import Services
+from tui_trainer.tui.widgets.answer import Answer
 from tui_trainer.tui.widgets.loss_chart import LossChart
-from tui_trainer.tui.widgets.prompt_panel import Answer, PromptPanel
+from tui_trainer.tui.widgets.prompt_panel import PromptPanel
 
 SIZES = [(40, 12), (80, 24), (120, 40), (200, 50)]
-
-
-def app_on(services: Services, training: RecordedTraining, preset: str = "quick-test") -> TrainerApp:
-    return TrainerApp(services, training=(training, preset))
-
-
-def text_of(app: TrainerApp) -> str:
-    return "\n".join("".join(segment.text for segment in strip) for strip in app.screen._compositor.render_strips())
 
 
 def footer_keys(app: TrainerApp) -> set[str]:

@@ -11,6 +11,9 @@ Span = tuple[str, str]
 
 Line = list[Span]
 
+NAME_WIDTH = 15
+"""Cells for the name of an `entry`."""
+
 
 def width_of(line: Line) -> int:
     """Cells that a line takes."""
@@ -39,9 +42,21 @@ def cut(line: Line, width: int) -> Line:
     return [*kept, ("…", "label")] if width > 0 else []
 
 
+def break_off(line: Line, width: int) -> Line:
+    """The line, ended by an ellipsis because there is no room for the lines after it."""
+    return cut([*line, (" …", "label")], width)
+
+
 def wrap(text: str, width: int) -> list[str]:
     """Text as lines of at most `width` cells, broken at spaces where there are any."""
     return [piece for paragraph in text.split("\n") for piece in _wrap_paragraph(paragraph, max(1, width))]
+
+
+def entry(name: str, text: str, width: int) -> list[Line]:
+    """A name and beside it what it means, in as many lines as that needs."""
+    pieces = wrap(text, max(10, width - NAME_WIDTH))
+    first: Line = [(name.ljust(NAME_WIDTH), "value"), (pieces[0], "label")]
+    return [first, *[[(" " * NAME_WIDTH + piece, "label")] for piece in pieces[1:]]]
 
 
 def changed_cells(old: Line, new: Line) -> tuple[int, int] | None:

@@ -19,12 +19,10 @@ from tui_trainer.monitor import numbers
 from tui_trainer.monitor.follower import RunFollower
 from tui_trainer.monitor.safe_text import safe_line, safe_text
 from tui_trainer.tui.generation import Generation
-from tui_trainer.tui.lines import Line, wrap
-from tui_trainer.tui.pane import Pane
 from tui_trainer.tui.services import Speaker, Writer
+from tui_trainer.tui.widgets.answer import Answer
 
 STREAM_SECONDS = 0.1
-CURSOR = "▌"
 LINE_END = "⏎"
 """How `safe_line` shows a line end, and so how a person writes one."""
 MAX_PROMPT = 10_000
@@ -54,29 +52,6 @@ class PromptInput(Input):
         event.stop()
 
 
-class Answer(Pane):
-    """The prompt and what came of it; the end stays in sight."""
-
-    prompt = ""
-    text = ""
-    hint = ""
-    is_running = False
-
-    def draw_lines(self, width: int, height: int) -> list[Line]:
-        if self.hint:
-            return [[(" " + piece, "label")] for piece in wrap(self.hint, width - 2)]
-        whole = self.prompt + self.text + (CURSOR if self.is_running else "")
-        lines: list[Line] = []
-        position = 0
-        for piece in wrap(whole, width - 2):
-            position = whole.index(piece, position)
-            inside = max(0, min(len(piece), len(self.prompt) - position))
-            if piece.strip():  # there are few lines: an empty one would push text out of sight
-                lines.append([(" " + piece[:inside], "label"), (piece[inside:], "value")])
-            position += len(piece)
-        return lines[-height:]
-
-
 class PromptPanel(Vertical):
     """Prompt, settings and answer."""
 
@@ -96,6 +71,7 @@ class PromptPanel(Vertical):
         self._open_writer: Callable[[], Writer] | None = None
         self._is_paced: Callable[[], bool] = lambda: False
         self._has_checkpoint = False
+        self._was_asked = False
         self._subtitle = ""
 
     def compose(self) -> ComposeResult:
@@ -121,8 +97,10 @@ class PromptPanel(Vertical):
             self.query_one(f"#setting-{name}", Input).placeholder = "any" if name == "seed" else ""
 
     def show_run(self, follower: RunFollower) -> None:
-        """Says which checkpoint would speak now."""
+        """Says which checkpoint would speak now, and shows the newest sample until somebody asks."""
         state = follower.state
+        if not self._was_asked:
+            self._answer.show_sample(state.sample)
         self._has_checkpoint = state.best_checkpoint_step is not None
         if not self._has_checkpoint:
             self._say("no checkpoint yet: nothing can speak")
@@ -146,6 +124,7 @@ class PromptPanel(Vertical):
     def on_input_submitted(self, message: Input.Submitted) -> None:
         """Enter, in the prompt or in a setting: ask."""
         message.stop()
+        self._was_asked, self._answer.sample = True, None
         prompt = self.query_one("#prompt", Input).value.replace(LINE_END, "\n")
         if self._open_writer is None or not self._has_checkpoint:
             self._hint("There is no checkpoint yet; the first comes with the first evaluation.")
