@@ -12,15 +12,24 @@ from tui_trainer.events import (
     ControlDiscarded,
     EvaluationCompleted,
     Event,
+    MicroBatchReduced,
     Record,
+    RolledBack,
     RunFailed,
     RunFinished,
     RunStarted,
+    StepSkipped,
 )
 from tui_trainer.monitor import numbers
+from tui_trainer.monitor.controls import control_text
+from tui_trainer.monitor.recoveries import micro_batch_text, roll_back_text, skip_text
 from tui_trainer.monitor.safe_text import safe_line
-from tui_trainer.tui.lines import Line, cut
+from tui_trainer.tui.lines import Line, cut, width_of
 from tui_trainer.tui.widgets.run_pane import RunPane
+
+WHAT = 15
+"""Cells for what happened: the longest name of a rule, and a gap."""
+ADVICE_ROLES = {"wrong": "wrong", "note": "note"}
 
 
 class EventFeed(RunPane):
@@ -41,12 +50,7 @@ def describe(event: Event) -> Line:
     """An event in a few words."""
     match event:
         case RunStarted():
-            verb = "started" if event.resumed_from_step is None else f"resumed from step {event.resumed_from_step:,}"
-            return _spans(
-                verb, "value",
-                f"{numbers.short(event.parameter_count)} parameters, {numbers.short(event.train_tokens)} tokens, "
-                f"{event.device} {event.precision}, {event.threads} threads",
-            )  # fmt: skip
+            return _start(event)
         case EvaluationCompleted():
             best = "   best" if event.is_best else ""
             return [
@@ -56,23 +60,45 @@ def describe(event: Event) -> Line:
             ]  # fmt: skip
         case CheckpointSaved():
             return _spans("saved", "value", f"step {event.step:,}" + ("   the best so far" if event.is_best else ""))
+        case StepSkipped():
+            return _spans("skipped", "note" if event.reason == "overflow" else "warning", skip_text(event))
+        case RolledBack():
+            return _spans("rolled back", "warning", roll_back_text(event))
+        case MicroBatchReduced():
+            return _spans("micro-batch", "warning", micro_batch_text(event))
         case AdviceRaised():
-            role = "wrong" if event.level == "wrong" else "warning"
-            return _spans(event.rule, role, safe_line(event.evidence))
+            return _spans(event.rule, ADVICE_ROLES.get(event.level, "warning"), event.evidence)
         case AdviceCleared():
             return _spans(event.rule, "good", "has passed")
-        case ControlApplied():
-            return _spans(safe_line(event.action), "value", f"asked for by {safe_line(event.requested_by)}")
-        case ControlDiscarded():
-            return _spans(
-                safe_line(event.action), "note", f"had no effect, asked for by {safe_line(event.requested_by)}"
-            )
+        case ControlApplied() | ControlDiscarded():
+            return _control(event)
         case RunFinished():
-            return _spans(event.reason.replace("_", " "), "good", f"at step {event.step:,}")
+            return _spans(event.reason, "good", f"at step {event.step:,}")
         case RunFailed():
-            return _spans("failed", "wrong", safe_line(event.reason))
+            return _spans("failed", "wrong", event.reason)
     return _spans(type(event).__name__, "value", "")
 
 
+def _start(event: RunStarted) -> Line:
+    what, where = "started", ""
+    if event.resumed_from_step is not None:
+        what, where = "resumed", f"from step {event.resumed_from_step:,}   "
+    return _spans(
+        what, "value",
+        f"{where}{numbers.short(event.parameter_count)} parameters, {numbers.short(event.train_tokens)} tokens, "
+        f"{event.device} {event.precision}, {event.threads} threads",
+    )  # fmt: skip
+
+
+def _control(event: ControlApplied | ControlDiscarded) -> Line:
+    """What was set, or else the action's own name, and by whom."""
+    text, by = control_text(event), f"asked for by {event.requested_by}"
+    what, details = (event.action, by) if text == event.action else ("set", f"{text}   {by}")
+    if isinstance(event, ControlDiscarded):
+        return _spans(what, "note", f"{details}   had no effect")
+    return _spans(what, "value", details)
+
+
 def _spans(what: str, role: str, details: str) -> Line:
-    return [(f"{what:<12}", role), (details, "label")]
+    name = cut([(safe_line(what).replace("_", " "), role)], WHAT - 1)
+    return [*name, (" " * (WHAT - width_of(name)), ""), (safe_line(details), "label")]
