@@ -43,7 +43,7 @@ class PresetDetails(Pane):
         lines += self._figures()
         steps = self.forecast.steps
         if steps and height - len(lines) > CURVE_ROWS + 1:
-            curve = draw_schedule(make_schedule(self.preset.config.training, steps), inside, CURVE_ROWS, None)
+            curve = draw_schedule(make_schedule(self.preset.config.training, steps), inside, CURVE_ROWS)
             lines += [[], [(" learning rate, as planned", "label")], *[[(" ", ""), *line] for line in curve]]
         return lines
 
