@@ -25,12 +25,14 @@ class LossChart(RunPane):
         if self.follower is None or width < GUTTER + 8 or height < 3:
             return []
         state = self.follower.state
-        last_step = axis_end(state.current_step, state.max_steps)
+        best_step = state.best.step if state.best else 0  # a run may have gone back to before its best
+        last_step = axis_end(max(state.current_step, best_step), state.max_steps)
         plot_width, plot_height = width - GUTTER, height - 1
         band = state.train_loss.columns(plot_width * braille.DOTS_WIDE, 0, last_step)
         train = state.train_loss.means(plot_width * braille.DOTS_WIDE, 0, last_step)
         val = _val_columns(state.evaluations, plot_width * braille.DOTS_WIDE, last_step)
         values = [value for column in (*band, *val) if column for value in column]
+        values += [mark.value for mark in _marks(state, len(val), last_step)]
         if not values:
             return _waiting(width, height)
         low, high, tick = value_range(min(values), max(values), plot_height)
