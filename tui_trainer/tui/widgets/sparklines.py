@@ -1,4 +1,4 @@
-"""Loss and perplexity at a glance: one or two rows each, newest at the right."""
+"""Loss and perplexity at a glance: one to three rows each, newest at the right."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tui_trainer.tui.widgets.run_pane import RunPane
 
 EIGHTHS = " ▁▂▃▄▅▆▇█"
 LABEL, FIGURE = 11, 8
+MAX_ROWS = 3
 
 
 class Sparklines(RunPane):
@@ -26,9 +27,12 @@ class Sparklines(RunPane):
             ("loss", state.train_loss, numbers.loss(step.train_loss if step else None)),
             ("perplexity", state.train_perplexity, numbers.perplexity(step.train_perplexity if step else None)),
         ]
+        rows = min(MAX_ROWS, max(1, height // len(entries)))
+        gap: list[Line] = [[]] if height > rows * len(entries) else []
         lines: list[Line] = []
         for label, series, figure in entries:
-            bars = sparkline(series, room, state.current_step, rows=2 if height >= 4 else 1)
+            bars = sparkline(series, room, state.current_step, rows)
+            lines += gap if lines else []
             lines += [[(" " * LABEL, ""), (row, "train")] for row in bars[:-1]]
             lines.append([(label.ljust(LABEL), "label"), (bars[-1], "train"), (figure.rjust(FIGURE), "value")])
         return lines

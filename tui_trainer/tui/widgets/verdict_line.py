@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from textual.markup import escape
+
 from tui_trainer.diagnosis import Evaluation, find_verdict
+from tui_trainer.events import AdviceRaised
+from tui_trainer.monitor.follower import RunFollower
 from tui_trainer.monitor.run_state import RunState
-from tui_trainer.monitor.safe_text import safe_text
-from tui_trainer.tui.lines import Line, cut, wrap
+from tui_trainer.monitor.safe_text import safe_line, safe_text
+from tui_trainer.tui.lines import Line, break_off, cut, spread, wrap
 from tui_trainer.tui.widgets.run_pane import RunPane
 
 SIGNS = {"good": "✓", "waiting": "·", "note": "•", "warning": "▲", "wrong": "✗"}
@@ -16,13 +20,44 @@ class VerdictLine(RunPane):
     """The diagnosis in words; its sign tells the level without its colour."""
 
     failure: str | None = None
+    _subtitle = ""
 
     def show_failure(self, failure: str) -> None:
         """The training failed: nothing else matters now."""
         self.failure = failure
         self.redraw()
 
+    def show_run(self, follower: RunFollower) -> None:
+        """Judges anew."""
+        super().show_run(follower)
+        self._name_hidden()
+
+    def on_resize(self) -> None:
+        """Another size has room for more or less of what stands."""
+        super().on_resize()
+        self._name_hidden()
+
     def draw_lines(self, width: int, height: int) -> list[Line]:
+        lines = self._worst(width)
+        others = self._others
+        if others and not self._has_frame:
+            return _with_tail(lines, _more(others), f"+ {len(others)} more", width, height)
+        lines += [cut(_other(advice), width) for advice in others[: max(0, height - len(lines))]]
+        return _fitted(lines, width, height)
+
+    def _name_hidden(self) -> None:
+        """The frame names what there is no room for; it is repainted only when that changes."""
+        hidden = self._others[max(0, self.size.height - len(self._worst(self.size.width))) :]
+        subtitle = _more(hidden) if hidden else ""
+        if self._subtitle != subtitle:
+            self._subtitle = subtitle
+            self.border_subtitle = escape(subtitle) or None
+
+    @property
+    def _has_frame(self) -> bool:
+        return self.styles.border_top[0] not in ("", "none")
+
+    def _worst(self, width: int) -> list[Line]:
         level, text, remedy = ("wrong", self.failure, "") if self.failure else self._judge()
         sign, role = SIGNS[level], ROLES[level]
         lines: list[Line] = []
@@ -30,9 +65,12 @@ class VerdictLine(RunPane):
             lines.append([(f" {sign} " if index == 0 else "   ", role), (piece, role if level == "wrong" else "value")])
         if remedy:
             lines += [[("   ", ""), (piece, "label")] for piece in wrap(_as_lines(remedy), max(1, width - 3))]
-        if len(lines) > height:
-            lines[height - 1] = cut([*lines[height - 1], (" …".ljust(width), "label")], width)
         return lines
+
+    @property
+    def _others(self) -> list[AdviceRaised]:
+        """What stands beside the worst; a failure stands alone."""
+        return [] if self.failure or self.follower is None else self.follower.state.standing_advice[1:]
 
     def _judge(self) -> tuple[str, str, str]:
         state = self.follower.state if self.follower else RunState()
@@ -45,3 +83,31 @@ class VerdictLine(RunPane):
 
 def _as_lines(text: str) -> str:
     return safe_text(text).replace("\t", " ")
+
+
+def _more(others: list[AdviceRaised]) -> str:
+    return f"+ {len(others)} more: {', '.join(_name(advice) for advice in others)}"
+
+
+def _name(advice: AdviceRaised) -> str:
+    return safe_line(advice.rule).replace("_", " ")
+
+
+def _other(advice: AdviceRaised) -> Line:
+    level = advice.level if advice.level in SIGNS else "note"
+    return [(f" {SIGNS[level]} ", ROLES[level]), (f"{_name(advice)}: ", "label"), (safe_line(advice.evidence), "label")]
+
+
+def _fitted(lines: list[Line], width: int, height: int) -> list[Line]:
+    """At most `height` lines, with an ellipsis where something is missing."""
+    if len(lines) <= height:
+        return lines
+    return [*lines[: height - 1], break_off(lines[height - 1], width)]
+
+
+def _with_tail(lines: list[Line], tail: str, short_tail: str, width: int, height: int) -> list[Line]:
+    """Lines without a frame, ended by what else stands: on a line of its own, or at the end of the last."""
+    if len(lines) < height:
+        return [*lines, cut([(f"   {tail}", "label")], width)]
+    kept = _fitted(lines, width - len(short_tail) - 2, height)
+    return [*kept[:-1], spread(kept[-1], [(f"{short_tail} ", "label")], width)]
