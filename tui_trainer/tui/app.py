@@ -99,7 +99,8 @@ class TrainerApp(App[None]):
     def action_explain(self) -> None:
         from tui_trainer.tui.screens.explain import ExplainScreen
 
-        self.push_screen(ExplainScreen())
+        is_watching = bool(self.monitors) and self.screen is self.monitors[-1]
+        self.push_screen(ExplainScreen(self.monitors[-1].follower if is_watching else None))
 
     def _answer(self, is_stop: bool | None) -> None:
         if is_stop and self.monitors[-1].training.is_alive():

@@ -7,11 +7,14 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
+from textual.geometry import Size
 from textual.screen import ModalScreen
 from textual.widgets import Label
 
-from tui_trainer.tui.lines import Line, wrap
-from tui_trainer.tui.pane import Pane
+from tui_trainer.monitor.follower import RunFollower
+from tui_trainer.tui.lines import Line, entry, wrap
+from tui_trainer.tui.screens.explain_run import explain_run
+from tui_trainer.tui.widgets.run_pane import RunPane
 
 TERMS = (
     ("loss", "손실", "the gap between prediction and answer, in nats a token. Lower is better (낮을수록 좋음)."),
@@ -42,35 +45,33 @@ KEYS = (
     ("ctrl+p", "all commands; Theme has dark and light ones"),
     ("b", "back to the presets, when the training has ended"),
 )
-NAME_WIDTH = 15
 
 
-class Explanations(Pane):
-    """The texts, in as many lines as they need."""
+class Explanations(RunPane):
+    """The texts, in as many lines as they need; of this run too when there is one."""
 
     def draw_lines(self, width: int, height: int) -> list[Line]:
-        return explain(width)
+        return explain(width, self.follower)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """The lines that the texts take, so that the last one can be scrolled to."""
+        return len(explain(width, self.follower))
 
 
-def explain(width: int) -> list[Line]:
+def explain(width: int, follower: RunFollower | None = None) -> list[Line]:
     """Every explanation in lines of a width."""
     lines: list[Line] = [[("what the figures mean", "accent")]]
     for name, korean, meaning in TERMS:
         text = f"{korean}: {meaning}" if korean else meaning
-        lines += _entry(name, text, width)
+        lines += entry(name, text, width)
     lines += [[], [("questions", "accent")]]
     for question, reply in QUESTIONS:
         lines += [[(question, "value")], *[[(" " * 2 + piece, "label")] for piece in wrap(reply, width - 2)]]
     lines += [[], [("keys", "accent")]]
     for key, meaning in KEYS:
-        lines += _entry(key, meaning, width)
-    return lines
-
-
-def _entry(name: str, text: str, width: int) -> list[Line]:
-    pieces = wrap(text, max(10, width - NAME_WIDTH))
-    first: Line = [(name.ljust(NAME_WIDTH), "value"), (pieces[0], "label")]
-    return [first, *[[(" " * NAME_WIDTH + piece, "label")] for piece in pieces[1:]]]
+        lines += entry(key, meaning, width)
+    of_run = explain_run(follower, width) if follower else []
+    return [*lines, [], *of_run] if of_run else lines
 
 
 class ExplainScreen(ModalScreen[None]):
@@ -81,12 +82,14 @@ class ExplainScreen(ModalScreen[None]):
         Binding("ctrl+c", "app.leave", show=False),
     ]
 
+    def __init__(self, follower: RunFollower | None = None) -> None:
+        """Explains the figures, and the run that is watched when there is one."""
+        super().__init__()
+        self._follower = follower
+
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="explain"):
-            yield Explanations(id="explanations")
+            explanations = Explanations(id="explanations")
+            explanations.follower = self._follower
+            yield explanations
         yield Label("↑ ↓ scroll   esc close", id="explain-keys")
-
-    def on_resize(self) -> None:
-        """The text takes the lines it needs, so that it scrolls and is never cut off."""
-        width = min(96, self.size.width - 4) - 6
-        self.query_one("#explanations").styles.height = len(explain(width))
