@@ -120,3 +120,23 @@ def test_runs_of_another_machine_or_shape_do_not_tell_the_time_of_a_preset():
     )
     assert same.seconds == pytest.approx(0.25 * same.steps)
     assert wider.seconds > same.seconds
+
+
+def test_epochs_are_passes_over_the_text_that_is_learned_from(tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("x" * 10_000)
+    config = apply_overrides(SHAKESPEARE.config, ["data.tokenizer=bytes", f"data.paths=['{text}']", "data.stride=50"])
+    config = apply_overrides(config, ["data.val_fraction=0.1", "training.max_steps=200", "training.batch_size=4"])
+    forecast = make_forecast(replace(SHAKESPEARE, config=config), [])
+    assert (forecast.train_tokens, forecast.epochs) == (9000, 200 * 4 * 50 / 9000)
+
+
+def test_epochs_that_were_asked_for_are_about_those_of_the_forecast():
+    forecast = make_forecast(QUICK, [])
+    assert forecast.epochs == pytest.approx(QUICK.config.training.epochs, rel=0.02)
+
+
+def test_without_its_text_nothing_is_known_of_epochs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    forecast = make_forecast(SHAKESPEARE, [])
+    assert (forecast.train_tokens, forecast.epochs) == (None, None)

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from recorded import RecordedTraining
+from recorded import RecordedTraining, text_of
 
+from tui_trainer.diagnosis import Advice
 from tui_trainer.presets import ORDER, list_presets
 from tui_trainer.tui.app import TrainerApp
 from tui_trainer.tui.screens.monitor import MonitorScreen
@@ -96,3 +97,41 @@ async def test_enter_twice_starts_one_training():
         app.start(preset)
         await pilot.pause()
     assert launched == ["quick-test"]
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=lambda size: f"{size[0]}x{size[1]}")
+async def test_a_model_too_big_for_its_text_is_said_before_the_start(monkeypatch, size):
+    asked = []
+
+    def find(parameters: int, tokens: int, epochs: float) -> Advice | None:
+        asked.append((parameters, tokens, epochs))
+        return Advice("model_size", "warning", "[b]big[/b]\x1b[2J" if parameters > 1e8 else "small", "More text.", {})
+
+    monkeypatch.setattr("tui_trainer.tui.widgets.preset_details.find_model_size", find)
+    app = picker()
+    async with app.run_test(size=size) as pilot:
+        await pilot.press("end")
+        await pilot.pause()
+        shown = text_of(app)
+    assert "▲ [b]big[/b]␛[2J" in shown and "More text." in shown
+    (parameters, tokens, epochs) = asked[-1]
+    assert parameters == 124_439_808
+    assert epochs == pytest.approx(600_000 * 480 * 1024 / tokens)
+
+
+async def test_a_model_that_fits_its_text_is_not_spoken_of(monkeypatch):
+    monkeypatch.setattr("tui_trainer.tui.widgets.preset_details.find_model_size", lambda *_: None)
+    app = picker()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        assert not {"▲", "•"} & set(text_of(app))
+
+
+async def test_details_that_are_cut_off_say_so(monkeypatch):
+    advice = Advice("model_size", "warning", "big", "More text. " * 60, {})
+    monkeypatch.setattr("tui_trainer.tui.widgets.preset_details.find_model_size", lambda *_: advice)
+    app = picker()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        lines = app.screen.query_one(PresetDetails)._lines
+        assert lines[-1][-1][0].strip() == "…"

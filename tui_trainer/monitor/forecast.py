@@ -38,7 +38,11 @@ class Forecast:
     is_parameters_exact: bool
     data_name: str
     tokens: int | None
+    train_tokens: int | None
+    """Tokens that are learned from: without those held out for validation."""
     steps: int | None
+    epochs: float | None
+    """Passes over the training text."""
     memory_bytes: int
     seconds: float | None
     problem: str | None
@@ -56,16 +60,26 @@ def make_forecast(preset: Preset, past_runs: list[PastRun]) -> Forecast:
     else:
         data_name, tokens = corpus.name, estimate_tokens(config, corpus.size_bytes)
     steps = config.training.max_steps if tokens is None else estimate_steps(config, tokens)
+    train_tokens = None if tokens is None else round(tokens * (1 - config.data.val_fraction))
     return Forecast(
         parameters=estimates.parameter_count(config.model, vocab_size),
         is_parameters_exact=config.data.tokenizer in ("gpt2", "bytes"),
         data_name=data_name,
         tokens=tokens,
+        train_tokens=train_tokens,
         steps=steps,
+        epochs=_epochs(config, train_tokens, steps),
         memory_bytes=estimates.memory_bytes(config, vocab_size),
         seconds=_seconds(preset, steps, past_runs),
         problem=problem,
     )
+
+
+def _epochs(config: RunConfig, train_tokens: int | None, steps: int | None) -> float | None:
+    """Each window goes on by the stride, so that overlapping ones are no further passes."""
+    if not train_tokens or steps is None:
+        return None
+    return steps * config.training.batch_size * config.stride / train_tokens
 
 
 def remember_past_runs() -> list[PastRun]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from tui_trainer.diagnosis import find_model_size
 from tui_trainer.lr_schedule import make_schedule
 from tui_trainer.monitor import numbers
 from tui_trainer.monitor.forecast import Forecast, forecast_figures
 from tui_trainer.monitor.safe_text import safe_line
 from tui_trainer.presets import Preset
-from tui_trainer.tui.lines import Line, wrap
+from tui_trainer.tui.lines import Line, break_off, wrap
 from tui_trainer.tui.pane import Pane
 from tui_trainer.tui.widgets.schedule_curve import draw_schedule
+from tui_trainer.tui.widgets.verdict_line import ROLES, SIGNS
 
 LABEL = 13
 CURVE_ROWS = 4
@@ -41,11 +43,27 @@ class PresetDetails(Pane):
                 lines.append([(" ▲ " if index == 0 else "   ", "warning"), (piece, "warning")])
             lines.append([])
         lines += self._figures()
+        lines += self._advice(inside)
         steps = self.forecast.steps
         if steps and height - len(lines) > CURVE_ROWS + 1:
             curve = draw_schedule(make_schedule(self.preset.config.training, steps), inside, CURVE_ROWS)
             lines += [[], [(" learning rate, as planned", "label")], *[[(" ", ""), *line] for line in curve]]
-        return lines
+        if len(lines) > height:
+            lines[height - 1] = break_off(lines[height - 1], width)
+        return lines[:height]
+
+    def _advice(self, width: int) -> list[Line]:
+        """Whether the model is too big for its text, while that can still be changed."""
+        assert self.forecast is not None
+        parameters, tokens, epochs = self.forecast.parameters, self.forecast.train_tokens, self.forecast.epochs
+        advice = find_model_size(parameters, tokens, epochs) if tokens and epochs is not None else None
+        if advice is None:
+            return []
+        level = advice.level if advice.level in SIGNS else "note"
+        lines: list[Line] = [[]]
+        for index, piece in enumerate(wrap(safe_line(advice.evidence), width - 2)):
+            lines.append([(f" {SIGNS[level]} " if index == 0 else "   ", ROLES[level]), (piece, "value")])
+        return [*lines, *[[(f"   {piece}", "label")] for piece in wrap(safe_line(advice.remedy), width - 2)]]
 
     def _figures(self) -> list[Line]:
         assert self.preset is not None and self.forecast is not None
