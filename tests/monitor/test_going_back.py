@@ -68,6 +68,16 @@ def test_the_planned_rate_is_multiplied_from_a_roll_back_on_and_no_more_before_i
     assert state.learning_rate_factor == 1.0
 
 
+def test_a_roll_back_gives_no_time_back_but_a_resume_starts_from_its_checkpoint(step_event):
+    first = [started(), *(step_event(step) for step in range(1, 61))]
+    state = fold([*first, BACK_TO_30[1]])
+    assert state.elapsed_seconds == 6.0
+    state.apply(started(resumed_from_step=30))
+    assert state.elapsed_seconds == 0.0
+    state.apply(step_event(31))
+    assert state.elapsed_seconds == 3.1
+
+
 def test_a_follower_knows_where_a_roll_back_went(run_dir, step_event):
     run = run_dir()
     log = EventLogWriter(run.event_log, 0, lambda: 1.0)

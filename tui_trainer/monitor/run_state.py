@@ -45,6 +45,8 @@ class RunState:
     """The step of the checkpoint that a resume or a roll-back last went back to."""
     rate_factors: list[tuple[int, float]] = field(default_factory=list)
     """Of each roll-back: where it went back to, and what the planned learning rate is multiplied with from there."""
+    rolled_back_seconds: float = 0.0
+    """Time spent until the last roll-back of this segment: the clock does not go back with the weights."""
     micro_batch_size: int | None = None
     overflows: int = 0
     """Updates that fp16 skipped to lower its loss scale, which is normal."""
@@ -91,7 +93,7 @@ class RunState:
     def elapsed_seconds(self) -> float:
         """Time spent training, over all segments."""
         latest = max((event.elapsed_seconds for event in (self.step, self.evaluation) if event), default=0.0)
-        return max(latest, self.ended.elapsed_seconds if self.ended else 0.0)
+        return max(latest, self.rolled_back_seconds, self.ended.elapsed_seconds if self.ended else 0.0)
 
     @property
     def tokens_per_second(self) -> float | None:
@@ -158,8 +160,7 @@ class RunState:
                 if not self._count_skip(event):
                     return
             case RolledBack() as event:
-                self._go_back_to(event.step)
-                self.rate_factors.append((event.step, event.learning_rate_factor))
+                self._apply_roll_back(event)
             case MicroBatchReduced() as event:
                 self.micro_batch_size = event.micro_batch_size
             case ControlApplied() as event:
@@ -169,11 +170,16 @@ class RunState:
         self.feed.append(record)
 
     def _apply_start(self, event: RunStarted) -> None:
-        self.started, self.ended = event, None
+        self.started, self.ended, self.rolled_back_seconds = event, None, 0.0
         self.max_steps, self.micro_batch_size = event.max_steps, event.micro_batch_size
         self.pace = Pace()  # another process, perhaps on another device
         if event.resumed_from_step is not None:
             self._go_back_to(event.resumed_from_step)
+
+    def _apply_roll_back(self, event: RolledBack) -> None:
+        self.rolled_back_seconds = self.elapsed_seconds
+        self._go_back_to(event.step)
+        self.rate_factors.append((event.step, event.learning_rate_factor))
 
     def _go_back_to(self, step: int) -> None:
         """A resume and a roll-back go on from a checkpoint: what came after it never happened.
