@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-from recorded import RecordedTraining, app_on, catch_up, text_of
+from dataclasses import replace
 
-from tui_trainer.events import AdviceCleared, AdviceRaised
+import pytest
+from recorded import RECORDINGS, RecordedTraining, app_on, catch_up, text_of
+
+from tui_trainer.events import AdviceCleared, AdviceRaised, RunFinished, RunStarted, decode
 from tui_trainer.tui.widgets.verdict_line import VerdictLine
 
 ALSO = [
@@ -50,3 +52,14 @@ async def test_advice_that_has_passed_is_no_longer_counted(services, record_of):
     cleared = [AdviceCleared(advice.rule, 1201) for advice in ALSO]
     shown, _, _ = await shown_at((120, 40), services, record_of, also=[*ALSO, *cleared])
     assert "+ " not in shown
+
+
+async def test_at_the_end_the_best_is_the_one_that_was_left_behind(services, record_of):
+    lines = (RECORDINGS / "quick-test.jsonl").read_bytes().splitlines()
+    start = next(event for line in lines if isinstance(event := decode(line).event, RunStarted))
+    also = [replace(start, resumed_from_step=1500), RunFinished("stopped", 1510, 60.0)]
+    app = app_on(services, RecordedTraining(record_of("quick-test", also=also)))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await catch_up(pilot)
+        shown = text_of(app)
+    assert "best at step 2,244" in shown and "speaks from step 2,244, val 4.011 (best)" in shown

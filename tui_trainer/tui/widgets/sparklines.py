@@ -27,7 +27,7 @@ class Sparklines(RunPane):
             ("loss", state.train_loss, numbers.loss(step.train_loss if step else None)),
             ("perplexity", state.train_perplexity, numbers.perplexity(step.train_perplexity if step else None)),
         ]
-        rows = min(MAX_ROWS, max(1, height // len(entries)))
+        rows = min(MAX_ROWS, max(1, (height - 1) // len(entries)))
         gap: list[Line] = [[]] if height > rows * len(entries) else []
         lines: list[Line] = []
         for label, series, figure in entries:

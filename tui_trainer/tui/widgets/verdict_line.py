@@ -34,7 +34,6 @@ class VerdictLine(RunPane):
 
     def on_resize(self) -> None:
         """Another size has room for more or less of what stands."""
-        super().on_resize()
         self._name_hidden()
 
     def draw_lines(self, width: int, height: int) -> list[Line]:
@@ -74,15 +73,25 @@ class VerdictLine(RunPane):
 
     def _judge(self) -> tuple[str, str, str]:
         state = self.follower.state if self.follower else RunState()
-        evaluations = [Evaluation(*measured) for measured in state.measured]
         advice = [(event.level, event.evidence, event.remedy) for event in state.standing_advice]
-        verdict = find_verdict(evaluations, advice, is_over=state.ended is not None)
+        verdict = find_verdict(_evaluations(state), advice, is_over=state.ended is not None)
         level = verdict.level if verdict.level in SIGNS else "note"
         return level, verdict.text, verdict.remedy
 
 
 def _as_lines(text: str) -> str:
     return safe_text(text).replace("\t", " ")
+
+
+def _evaluations(state: RunState) -> list[Evaluation]:
+    """What the verdict looks at; at the end also a best that a run left behind when it went back to before it."""
+    evaluations = [Evaluation(*measured) for measured in state.measured]
+    best = state.best
+    if not state.ended or best is None or any(evaluation.step == best.step for evaluation in evaluations):
+        return evaluations
+    if best.train_eval_loss is not None and best.val_loss is not None:
+        evaluations.append(Evaluation(best.step, best.train_eval_loss, best.val_loss))
+    return evaluations
 
 
 def _more(others: list[AdviceRaised]) -> str:
