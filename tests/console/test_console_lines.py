@@ -180,7 +180,7 @@ def test_each_kind_of_event_has_its_line(make_run):
         "01:00:07  control dance had no effect, asked for by me",
         "01:00:08  control training.learning_rate = 0.0005, asked for by me",
         "01:00:09  skipped step 5   fp16 overflow, which is normal: again with loss scale 32768",
-        "01:00:11  skipped step 6   not finite: loss –, grad norm 3.250; on with the next batch",
+        "01:00:11  skipped step 6   not finite, grad norm 3.250: on with the next batch",
         "01:00:12  back    from step 6 to step 3   planned learning rate × 0.5   loss 9.1 after 2.0",
         "01:00:13  memory  2 sequences at once from step 4 on   out of memory",
         "01:00:14  failed  the disk is full⏎free some space",

@@ -18,8 +18,9 @@ from tui_trainer.tui.widgets.event_feed import WHAT, describe
 RATE = {"key": "training.learning_rate", "value": 0.0005}
 TABLE = [
     (StepSkipped(7, "overflow", None, None, 1024.0), "note", "skipped", "again with loss scale 1024"),
-    (StepSkipped(7, "non_finite", None, 2.5), "warning", "skipped", "step 7   not finite: loss –, grad norm 2.500"),
+    (StepSkipped(7, "non_finite", None, 2.5), "warning", "skipped", "step 7   not finite, grad norm 2.500: on with"),
     (RolledBack(1200, 1240, "diverged", 0.5), "warning", "rolled back", "from step 1,240 to step 1,200"),
+    (MicroBatchReduced(9, 1, "out of memory"), "warning", "micro-batch", "1 sequence at once"),
     (MicroBatchReduced(9, 2, "out of memory"), "warning", "micro-batch", "2 sequences at once from step 9 on"),
     (AdviceRaised("resume", "note", "close, not identical", "", 1, {}), "note", "resume", "close, not identical"),
     (AdviceRaised("learning_rate", "warning", "too high", "", 1, {}), "warning", "learning rate", "too high"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from recorded import RECORDINGS, RecordedTraining, RecordedWriter, app_on, catch_up, text_of, wait_until
+from recorded import RECORDINGS, RecordedTraining, app_on, catch_up, text_of
 from textual import events
 from textual.widgets import Input
 
@@ -13,10 +13,7 @@ from tui_trainer.tui.app import TrainerApp
 from tui_trainer.tui.screens.explain import ExplainScreen
 from tui_trainer.tui.screens.monitor import MonitorScreen
 from tui_trainer.tui.screens.stop_question import StopQuestion
-from tui_trainer.tui.services import Services
-from tui_trainer.tui.widgets.answer import Answer
 from tui_trainer.tui.widgets.loss_chart import LossChart
-from tui_trainer.tui.widgets.prompt_panel import PromptPanel
 
 SIZES = [(40, 12), (80, 24), (120, 40), (200, 50)]
 
@@ -184,111 +181,6 @@ async def test_a_failure_is_shown_and_the_exit_stays_open(services, record_of):
         shown = text_of(app)
         assert "failed" in shown
         assert "[red]no[/red]" in shown, "text of others is never markup"
-
-
-class TestPrompt:
-    async def ask(self, pilot, text: str, *, is_slow: bool = False) -> Answer:
-        """Types and presses Enter; back when the answer is there, or has begun when the writer is slow."""
-        await catch_up(pilot)
-        await pilot.press("p")
-        pilot.app.screen.query_one("#prompt", Input).value = text
-        answer = pilot.app.screen.query_one(Answer)
-        before = (answer.hint, answer.prompt)
-        await pilot.press("enter")
-        await wait_until(pilot, lambda: (answer.hint, answer.prompt) != before and (is_slow or not answer.is_running))
-        return answer
-
-    async def test_the_best_checkpoint_answers_and_says_who_it_is(self, record_of):
-        writer = RecordedWriter(["안", "녕 ", "🙂", " names"])
-        app = app_on(Services(None, lambda run: writer), RecordedTraining(record_of("quick-test", 0.55)))
-        async with app.run_test(size=(120, 40)) as pilot:
-            answer = await self.ask(pilot, "The object ")
-            assert answer.text == "안녕 🙂 names"
-            assert "speaks from step 1,200, val 4.255 (best)" in text_of(app)
-            prompt, settings = writer.asked[0]
-            assert prompt == "The object "
-            assert (settings.temperature, settings.top_k, settings.top_p, settings.seed) == (0.8, 40, 0.95, None)
-
-    async def test_settings_reach_the_writer(self, record_of):
-        writer = RecordedWriter(["x"])
-        app = app_on(Services(None, lambda run: writer), RecordedTraining(record_of("quick-test", 0.55)))
-        async with app.run_test(size=(120, 40)) as pilot:
-            await catch_up(pilot)
-            await pilot.press("p", "tab")
-            for value in ("0", "5", "0.5", "7", "42"):
-                app.screen.focused.value = value
-                await pilot.press("tab")
-            await self.ask(pilot, "a")
-            settings = writer.asked[0][1]
-            assert (settings.temperature, settings.top_k, settings.top_p) == (0.0, 5, 0.5)
-            assert (settings.max_new_tokens, settings.seed) == (7, 42)
-
-    @pytest.mark.parametrize(
-        ("field", "value", "message"),
-        [
-            ("temperature", "-1", "temperature = -1"),
-            ("temperature", "nan", "temperature = nan"),
-            ("top_p", "0", "top-p = 0"),
-            ("top_p", "1.5", "top-p = 1.5"),
-            ("top_k", "-3", "top-k = -3"),
-            ("top_k", "2.5", "a whole number"),
-            ("max_new_tokens", "", "a whole number"),
-            ("seed", "x[b]", "seed = x[b]"),
-        ],
-    )
-    async def test_a_wrong_setting_is_named_and_nothing_starts(self, record_of, field, value, message):
-        writer = RecordedWriter(["x"])
-        app = app_on(Services(None, lambda run: writer), RecordedTraining(record_of("quick-test", 0.55)))
-        async with app.run_test(size=(120, 40)) as pilot:
-            await catch_up(pilot)
-            app.screen.query_one(f"#setting-{field}", Input).value = value
-            await self.ask(pilot, "a")
-            assert message in text_of(app)
-            assert writer.asked == []
-
-    async def test_one_escape_cancels_and_leaves(self, record_of):
-        writer = RecordedWriter(["never "] * 1000, is_slow=True)
-        app = app_on(Services(None, lambda run: writer), RecordedTraining(record_of("quick-test", 0.55)))
-        async with app.run_test(size=(120, 40)) as pilot:
-            await self.ask(pilot, "a", is_slow=True)
-            await wait_until(pilot, lambda: bool(writer.asked))
-            await pilot.press("escape")
-            await wait_until(pilot, lambda: writer.was_cancelled)
-            assert app.screen.focused is None
-
-    async def test_before_there_is_a_checkpoint_it_says_so(self, services, record_of):
-        app = app_on(services, RecordedTraining(record_of("quick-test", 0.012)))
-        async with app.run_test(size=(120, 40)) as pilot:
-            answer = await self.ask(pilot, "a")
-            assert "no checkpoint yet" in text_of(app)
-            assert answer.text == ""
-
-    async def test_what_the_model_writes_is_shown_and_not_obeyed(self, record_of):
-        writer = RecordedWriter(["\x1b]52;c;aGk=\x07[@click=app.quit]a[/] \x9b2J ‮b"])
-        app = app_on(Services(None, lambda run: writer), RecordedTraining(record_of("quick-test", 0.55)))
-        async with app.run_test(size=(120, 40)) as pilot:
-            await self.ask(pilot, "[bold]x\x1b[2J")
-            shown = text_of(app)
-            assert not {"\x1b", "\x07", "\x9b", "‮"} & set(shown)
-            assert "[@click=app.quit]a[/]" in shown
-
-    async def test_it_goes_on_answering_after_the_end(self, record_of):
-        writer = RecordedWriter(["still here"])
-        training = RecordedTraining(record_of("quick-test", state="finished"), is_running=False)
-        app = app_on(Services(None, lambda run: writer), training)
-        async with app.run_test(size=(120, 40)) as pilot:
-            answer = await self.ask(pilot, "a")
-            assert answer.text == "still here"
-
-    async def test_a_writer_that_fails_does_not_end_the_screen(self, record_of):
-        def broken(run):
-            raise RuntimeError("no weights [here]")
-
-        app = app_on(Services(None, broken), RecordedTraining(record_of("quick-test", 0.55)))
-        async with app.run_test(size=(120, 40)) as pilot:
-            await self.ask(pilot, "a")
-            assert "no weights [here]" in text_of(app)
-            assert app.screen.query_one(PromptPanel)
 
 
 async def test_the_training_may_end_while_the_question_stands(services, record_of):

@@ -103,7 +103,7 @@ class LineFormatter:
 
     def _end(self, event: RunFinished) -> str:
         after, overflows = numbers.duration(event.elapsed_seconds), self._follower.state.overflows
-        counted = f"   {overflows:,} fp16 overflows on the way, which is normal" if overflows else ""
+        counted = f"   {numbers.counted(overflows, 'fp16 overflow')} on the way, which is normal" if overflows else ""
         return f"ended   {event.reason.replace('_', ' ')} at step {event.step:,} after {after}{counted}"
 
     def _is_in_feed(self, record: Record) -> bool:
@@ -158,7 +158,7 @@ class LineFormatter:
 
 def _sample(event: SampleGenerated) -> str:
     """Prompt and text on one line, as much of them as helps to see what the model writes by now."""
-    return f"{_shortened(event.prompt, MAX_PROMPT)} → {_shortened(event.text, MAX_SAMPLE)}"
+    return f"{_shortened(event.prompt.strip(), MAX_PROMPT)} → {_shortened(event.text.strip(), MAX_SAMPLE)}"
 
 
 def _shortened(text: str, length: int) -> str:

@@ -14,6 +14,11 @@ def whole(value: float | None) -> str:
     return f"{value:,.0f}" if _is_known(value) else UNKNOWN
 
 
+def counted(count: int, noun: str) -> str:
+    """1 update, 1,200 updates."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def short(value: float | None) -> str:
     """18400 as 18.4 k: three figures and a unit."""
     if not _is_known(value):

@@ -12,10 +12,9 @@ def skip_text(event: StepSkipped) -> str:
         scale = "" if event.loss_scale is None else f" {event.loss_scale:g}"
         return f"step {event.step:,}   fp16 overflow, which is normal: again with loss scale{scale}"
     reason = "not finite" if event.reason == "non_finite" else event.reason
-    return (
-        f"step {event.step:,}   {reason}: loss {numbers.loss(event.train_loss)}, "
-        f"grad norm {numbers.loss(event.grad_norm)}; on with the next batch"
-    )
+    known = [("loss", event.train_loss), ("grad norm", event.grad_norm)]
+    figures = "".join(f", {name} {numbers.loss(value)}" for name, value in known if value is not None)
+    return f"step {event.step:,}   {reason}{figures}: on with the next batch"
 
 
 def roll_back_text(event: RolledBack) -> str:
@@ -26,4 +25,5 @@ def roll_back_text(event: RolledBack) -> str:
 
 def micro_batch_text(event: MicroBatchReduced) -> str:
     """What fits into memory from now on."""
-    return f"{event.micro_batch_size:,} sequences at once from step {event.step:,} on   {event.reason}"
+    sequences = numbers.counted(event.micro_batch_size, "sequence")
+    return f"{sequences} at once from step {event.step:,} on   {event.reason}"

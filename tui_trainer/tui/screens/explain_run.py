@@ -43,9 +43,11 @@ def _facts(state: RunState, started: RunStarted, follower: RunFollower) -> list[
     if state.learning_rate_factor != 1.0:
         facts.append(("rolled back", f"the planned learning rate is multiplied with {state.learning_rate_factor:g}"))
     if state.overflows:
-        facts.append(("overflows", f"{_updates(state.overflows)} skipped to lower fp16's loss scale, which is normal"))
+        updates = numbers.counted(state.overflows, "update")
+        facts.append(("overflows", f"{updates} skipped to lower fp16's loss scale, which is normal"))
     if state.non_finite_skips:
-        facts.append(("skipped", f"{_updates(state.non_finite_skips)}, because loss or gradient was not finite"))
+        updates = numbers.counted(state.non_finite_skips, "update")
+        facts.append(("skipped", f"{updates}, because loss or gradient was not finite"))
     return facts
 
 
@@ -62,10 +64,6 @@ def _batch(state: RunState, follower: RunFollower) -> str:
         return f"{sequences}, all in memory at once"
     sign = "=" if batch == micro_batch * times else "≤"
     return f"{sequences} {sign} micro-batch {micro_batch:,} × {times:,} accumulated"
-
-
-def _updates(count: int) -> str:
-    return f"{count:,} update{'' if count == 1 else 's'}"
 
 
 def _groups(groups: list[ParameterGroup], width: int) -> list[Line]:
