@@ -1,8 +1,6 @@
 """The memory estimate beside what a run really took: a process for each shape, three steps and their evaluations.
 
-    python benchmarks/memory.py
-
-The process takes what torch itself needs (`TORCH_BYTES`) and what the training needs (`training_bytes`).
+python benchmarks/memory.py
 """
 
 from __future__ import annotations
@@ -13,19 +11,20 @@ import sys
 import tempfile
 
 from tui_trainer.config import parse_config
-from tui_trainer.estimates import TORCH_BYTES, memory_bytes
+from tui_trainer.estimates import memory_bytes
 
+MODERN = {"architecture": "modern"}
 SHAPES = {
     "quick-test": ({"n_layer": 2, "n_embd": 128, "context_length": 64}, "bpe", 2048, 4),
     "small": ({"n_layer": 4, "n_embd": 128, "context_length": 128}, "bpe", 4096, 16),
     "default": ({"n_layer": 4, "n_embd": 256, "context_length": 256}, "bpe", 4096, 8),
     "deep": ({"n_layer": 12, "n_embd": 256, "context_length": 256}, "bpe", 2048, 8),
     "wide": ({"n_layer": 6, "n_embd": 768, "n_head": 12, "context_length": 128}, "bpe", 2048, 4),
-    "many tokens": ({"n_layer": 4, "n_embd": 256, "context_length": 64}, "gpt2", 50_257, 8),
-    "big logits": ({"n_layer": 2, "n_embd": 128, "context_length": 256}, "gpt2", 50_257, 8),
+    "many tokens": ({"n_layer": 2, "n_embd": 64, "context_length": 64}, "gpt2", 50_257, 8),
+    "big logits": ({"n_layer": 2, "n_embd": 64, "context_length": 128}, "gpt2", 50_257, 8),
     "long": ({"n_layer": 2, "n_embd": 128, "context_length": 2048}, "bpe", 2048, 2),
-    "modern": ({"architecture": "modern", "n_layer": 6, "n_embd": 384, "n_head": 6, "context_length": 128}, "bpe", 2048, 8),
-}  # fmt: skip
+    "modern": (MODERN | {"n_layer": 6, "n_embd": 384, "n_head": 6, "context_length": 128}, "bpe", 2048, 8),
+}
 CHILD = """
 import json, resource, sys
 from pathlib import Path
@@ -33,10 +32,9 @@ from tui_trainer.config import parse_config
 from tui_trainer.training.interruption import StopSwitch
 from tui_trainer.training.launch import NewRun
 from tui_trainer.training.session import hold_session
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-before = peak()
-hold_session(NewRun(parse_config(json.loads(sys.argv[1]), "x"), "x", Path(sys.argv[2]), "cpu"), StopSwitch(), lambda run: None)
-print(json.dumps([before, peak()]))
+config = parse_config(json.loads(sys.argv[1]), "x")
+hold_session(NewRun(config, "x", Path(sys.argv[2]), "cpu"), StopSwitch(), lambda run: None)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """
 
 
@@ -50,23 +48,21 @@ def tables_of(name: str) -> dict[str, dict[str, object]]:
     }
 
 
-def measure(name: str) -> tuple[int, int]:
-    """Peak bytes of a process before and after it trained."""
+def measure(name: str) -> int:
+    """Peak bytes of a process that trained."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-c", CHILD, json.dumps(tables_of(name)), f"{folder}/run"]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
-    before, after = json.loads(done.stdout)
-    return before, after
+    return int(done.stdout)
 
 
 def main() -> None:
-    print(f"{'':12}  {'estimate':>9}  {'taken':>9}  ratio   of it the training: estimate, taken")
+    print(f"{'':12}  {'estimate':>9}  {'taken':>9}  ratio")
     for name, (_, _, vocab_size, _) in SHAPES.items():
-        before, after = measure(name)
+        after = measure(name)
         estimate = memory_bytes(parse_config(tables_of(name), name), vocab_size)
         print(
-            f"{name:12}  {estimate / 1e6:6,.0f} MB  {after / 1e6:6,.0f} MB  {estimate / after:5.2f}"
-            f"   {(estimate - TORCH_BYTES) / 1e6:6,.0f} MB, {(after - before) / 1e6:6,.0f} MB   torch {before / 1e6:4,.0f} MB",
+            f"{name:12}  {estimate / 1e6:6,.0f} MB  {after / 1e6:6,.0f} MB  {estimate / after:5.2f}",
             flush=True,
         )
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from tui_trainer.config import ModelConfig, RunConfig
 
 BYTES_PER_FLOAT = 4
-ADAMW_COPIES = 4
-"""Weights, gradients and AdamW's two running averages, each as large as the model."""
-TORCH_BYTES = 300_000_000
-"""What a process holds once torch is imported: measured, torch 2.13 on Linux."""
-LOGIT_COPIES = 3
-"""Logits, their log-softmax and the gradient."""
+STEP_COPIES = 4
+"""Of the weights during a step: themselves, gradients and the optimizer's two running averages."""
+SAVE_COPIES = 7
+"""While a checkpoint is written: those, and copies of all but the gradients, which later steps cannot change."""
+PROCESS_BYTES = 400_000_000
+"""What a process holds once torch has made a first step: measured, torch 2.13 on Linux, benchmarks/memory.py."""
+WASTE = 1.1
+"""What the allocator cannot use again at once: measured likewise."""
 EVALUATION_TOKENS = 4096
 EVALUATION_LOGITS = 64_000_000
 
@@ -36,22 +38,33 @@ def flop_per_token(model: ModelConfig, vocab_size: int) -> int:
 
 
 def memory_bytes(config: RunConfig, vocab_size: int) -> int:
-    """About the most memory that a process takes to train in fp32, torch included."""
-    return TORCH_BYTES + training_bytes(
-        config, vocab_size, config.training.micro_batch_size or config.training.batch_size
-    )
+    """About the most memory that a process takes to train in fp32 on a CPU, torch included."""
+    rows = config.training.micro_batch_size or config.training.batch_size
+    return PROCESS_BYTES + training_bytes(config, vocab_size, rows)
 
 
 def training_bytes(config: RunConfig, vocab_size: int, micro_batch_size: int) -> int:
-    """About the most memory that training itself takes in fp32: weights and optimizer, activations, logits."""
-    model = config.model
-    weights = parameter_count(model, vocab_size) * BYTES_PER_FLOAT * ADAMW_COPIES
-    tokens = micro_batch_size * model.context_length
-    # Each block keeps about 16 vectors of the width a token for its backward pass.
-    activations = tokens * model.n_layer * 16 * model.n_embd * BYTES_PER_FLOAT
-    logits = tokens * vocab_size * BYTES_PER_FLOAT * LOGIT_COPIES
-    evaluation = evaluation_batch_size(config, vocab_size) * model.context_length * vocab_size * BYTES_PER_FLOAT * 2
-    return weights + max(activations + logits, evaluation)
+    """About the most memory that training itself takes in fp32: in a step, in an evaluation or in a save."""
+    weights = parameter_count(config.model, vocab_size)
+    tokens = micro_batch_size * config.model.context_length
+    evaluated = evaluation_batch_size(config, vocab_size) * config.model.context_length
+    step = weights * STEP_COPIES + tokens * _floats_per_token(config.model, vocab_size)
+    evaluation = weights * STEP_COPIES + evaluated * vocab_size * 2
+    return round(WASTE * BYTES_PER_FLOAT * max(step, evaluation, weights * SAVE_COPIES))
+
+
+def _floats_per_token(model: ModelConfig, vocab_size: int) -> int:
+    """What the backward pass needs of the forward pass, counted with torch's saved-tensor hooks.
+
+    In vectors of the width, a block keeps 16, in `modern` 21; with dropout 18 or 20 and, because attention is then
+    written out on a CPU, three rows of attention weights a head. Logits come with their log-softmax and gradients.
+    """
+    is_modern = model.architecture == "modern"
+    if model.dropout:
+        block = (20 if is_modern else 18) * model.n_embd + 3 * model.n_head * model.context_length
+    else:
+        block = (21 if is_modern else 16) * model.n_embd
+    return model.n_layer * block + (6 if is_modern else 4) * vocab_size
 
 
 def evaluation_batch_size(config: RunConfig, vocab_size: int) -> int:
