@@ -28,3 +28,21 @@ def test_a_run_that_ended_is_summed_up_by_its_best():
 def test_the_worst_advice_comes_before_everything():
     advice = [("wrong", "it rose", "stop"), ("note", "slow", "wait")]
     assert find_verdict(FALLING, advice, is_over=True) == Verdict("wrong", "it rose", "stop")
+
+
+def test_patience_is_counted():
+    level = [*FALLING, Evaluation(600, 4.2, 4.85), Evaluation(800, 4.1, 4.84), Evaluation(1000, 4.0, 4.9)]
+    text = "no better for 3 of 5 evaluations; at 5 it stops: best val 4.825"
+    assert find_verdict(level, patience=5) == Verdict("note", text)
+    assert find_verdict(level) == Verdict("note", "no better for 600 steps: best val 4.825")
+
+
+def test_a_gain_below_the_delta_is_counted_as_none():
+    slow = [*FALLING, Evaluation(600, 4.4, 4.82)]
+    assert find_verdict(slow, patience=5).level == "good"
+    assert find_verdict(slow, patience=5, min_delta=0.01).text.startswith("no better for 1 of 5 evaluations")
+
+
+def test_patience_does_not_matter_once_it_is_over():
+    level = [*FALLING, Evaluation(600, 4.2, 4.85)]
+    assert find_verdict(level, patience=1, is_over=True).level == "good"

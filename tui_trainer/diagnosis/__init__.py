@@ -1,7 +1,18 @@
 """What the figures of a run mean: pure rules from metric history to verdict, evidence and remedy."""
 
+from tui_trainer.diagnosis.advice import Advice
+from tui_trainer.diagnosis.early_stopping import evaluations_without_gain
 from tui_trainer.diagnosis.evaluations import Evaluation
-from tui_trainer.diagnosis.overfitting import Advice, find_overfitting
+from tui_trainer.diagnosis.model_size import find_model_size
+from tui_trainer.diagnosis.overfitting import find_overfitting
 from tui_trainer.diagnosis.verdict import Verdict, find_verdict
 
-__all__ = ["Advice", "Evaluation", "Verdict", "find_overfitting", "find_verdict"]
+__all__ = [
+    "Advice",
+    "Evaluation",
+    "Verdict",
+    "evaluations_without_gain",
+    "find_model_size",
+    "find_overfitting",
+    "find_verdict",
+]

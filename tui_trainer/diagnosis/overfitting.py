@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from tui_trainer.diagnosis.advice import Advice
 from tui_trainer.diagnosis.evaluations import Evaluation, best_of, noise_of
 
 RULE = "overfitting"
@@ -23,17 +23,6 @@ REMEDY = (
 )
 
 
-@dataclass(frozen=True)
-class Advice:
-    """What a rule found; `level` is note, warning or wrong."""
-
-    rule: str
-    level: str
-    evidence: str
-    remedy: str
-    values: dict[str, float]
-
-
 def find_overfitting(evaluations: Sequence[Evaluation], raised_level: str | None = None) -> Advice | None:
     """The overfitting advice for a history, or None.
 
@@ -44,6 +33,8 @@ def find_overfitting(evaluations: Sequence[Evaluation], raised_level: str | None
     if len(evaluations) < 2:
         return None
     best, last = best_of(evaluations), evaluations[-1]
+    if last.train_loss > best.train_loss:
+        return None  # Both sides rise: that is a divergence, not the memorising of a text.
     rise = last.val_loss - best.val_loss
     if rise > GUIDE_MARGIN * (RECOVERED_SHARE if raised_level == "wrong" else 1.0):
         return _advice("wrong", best, last, rise)
@@ -52,7 +43,7 @@ def find_overfitting(evaluations: Sequence[Evaluation], raised_level: str | None
     if raised_level:
         margin *= RECOVERED_SHARE
     is_past_best = sum(evaluation.step > best.step for evaluation in evaluations) >= RISING_EVALUATIONS
-    if is_past_best and _lasting_rise(val_losses) > margin and last.train_loss < best.train_loss:
+    if is_past_best and _lasting_rise(val_losses) > margin:
         return _advice("warning", best, last, rise)
     return None
 
