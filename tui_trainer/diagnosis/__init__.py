@@ -1,6 +1,7 @@
-"""What the figures of a run mean: pure rules from metric history to verdict, evidence and remedy."""
+"""What the figures of a run mean: pure rules from its events to evidence and remedy."""
 
 from tui_trainer.diagnosis.advice import Advice
+from tui_trainer.diagnosis.diagnosis import Diagnosis
 from tui_trainer.diagnosis.early_stopping import evaluations_without_gain
 from tui_trainer.diagnosis.evaluations import Evaluation
 from tui_trainer.diagnosis.model_size import find_model_size
@@ -9,6 +10,7 @@ from tui_trainer.diagnosis.verdict import Verdict, find_verdict
 
 __all__ = [
     "Advice",
+    "Diagnosis",
     "Evaluation",
     "Verdict",
     "evaluations_without_gain",
