@@ -130,6 +130,7 @@ def test_losses_that_rise_together_are_no_warning():
     """That is a divergence, not the memorising of a text."""
     vals = [5.0, 4.0, 4.1, 4.2, 4.3, 4.4, 4.45]
     assert changes(history(vals, [4.9, 3.9, 4.0, 4.1, 4.2, 4.3, 4.4])) == [None]
+    assert changes(history([5.0, 4.0, 9.0], [4.9, 3.9, 8.9])) == [None]
 
 
 @given(st.lists(st.floats(0.01, 20), min_size=1, max_size=30), st.sampled_from([None, "warning", "wrong"]))

@@ -33,9 +33,9 @@ def find_overfitting(evaluations: Sequence[Evaluation], raised_level: str | None
     if len(evaluations) < 2:
         return None
     best, last = best_of(evaluations), evaluations[-1]
-    if last.train_loss > best.train_loss:
-        return None  # Both sides rise: that is a divergence, not the memorising of a text.
     rise = last.val_loss - best.val_loss
+    if rise <= 0 or last.train_loss >= best.train_loss:
+        return None  # Where both sides rise it is a divergence, not the memorising of a text.
     if rise > GUIDE_MARGIN * (RECOVERED_SHARE if raised_level == "wrong" else 1.0):
         return _advice("wrong", best, last, rise)
     val_losses = [evaluation.val_loss for evaluation in evaluations]
