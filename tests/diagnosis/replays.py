@@ -62,7 +62,12 @@ def step(number: int, train_loss: float | None, learning_rate=1e-3, grad_norm: f
 
 
 def evaluation(number: int, train_loss: float | None, val_loss: float | None) -> EvaluationCompleted:
-    return EvaluationCompleted(number, 1, 0.1 * number, train_loss, None, None, val_loss, None, None, None, False, 0.1)
+    values = {
+        "step": number, "epoch": 1, "elapsed_seconds": 0.1 * number, "train_eval_loss": train_loss,
+        "train_eval_perplexity": None, "train_eval_accuracy": None, "val_loss": val_loss, "val_perplexity": None,
+        "val_accuracy": None, "val_bpb": None, "is_best": False, "seconds": 0.1,
+    }  # fmt: skip
+    return EvaluationCompleted(**values)
 
 
 def sample(number: int, text: str, tokens=100, quoted_tokens=0, quote="", **settings) -> SampleGenerated:

@@ -12,10 +12,10 @@ LEAST_EVALUATIONS = 8
 SHARE_OF_STEPS = 0.25
 ENDS = 3
 """So many windows one after the other must be level: one may be so by chance."""
-LEVEL_FALL = 0.005
-"""Of the loss: what falls less over the window is level."""
-LEVEL_FALL_TO_CLEAR = 0.01
-NOISE_TO_CLEAR = 2
+LEVEL_FALL = 0.007
+"""Of the loss: what falls less over the window is level. Healthy recordings fall by 2.3 % at the very least."""
+LEVEL_FALL_TO_CLEAR = 0.014
+NOISE_TO_CLEAR = 3
 """In standard deviations: as much may a level curve seem to fall."""
 HIGH_RATE = 0.5
 """Of the highest learning rate so far. Below that the schedule itself brings the curve to rest."""
