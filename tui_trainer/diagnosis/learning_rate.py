@@ -23,9 +23,9 @@ STUCK_TO_CLEAR = 0.97
 
 BOUNCING_EVALUATIONS = 6
 BOUNCES = 3
-BOUNCING_RISE = 0.03
+BOUNCING_RISE = 0.05
 """Of the loss: the sum of the rises of both sides together."""
-BOUNCING_RISE_TO_CLEAR = 0.015
+BOUNCING_RISE_TO_CLEAR = 0.02
 NEAR_PEAK = 0.5
 """Of the highest learning rate so far."""
 
