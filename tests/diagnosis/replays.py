@@ -9,6 +9,7 @@ from tui_trainer.diagnosis import Diagnosis
 from tui_trainer.events import (
     AdviceCleared,
     AdviceRaised,
+    CheckpointSaved,
     EvaluationCompleted,
     Event,
     RunStarted,
@@ -72,3 +73,7 @@ def evaluation(number: int, train_loss: float | None, val_loss: float | None) ->
 
 def sample(number: int, text: str, tokens=100, quoted_tokens=0, quote="", **settings) -> SampleGenerated:
     return SampleGenerated(number, "The ", text, settings, tokens, quoted_tokens, quote)
+
+
+def saved(number: int) -> CheckpointSaved:
+    return CheckpointSaved(number, path="x", is_best=False, seconds=0.1)

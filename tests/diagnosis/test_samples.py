@@ -14,45 +14,26 @@ from tui_trainer.diagnosis.repetition import find_repetition
 from tui_trainer.diagnosis.samples import Sample, measure_repetition, read_sample
 from tui_trainer.events import AdviceRaised
 
-WORDS = [
-    "value",
-    "object",
-    "name",
-    "module",
-    "class",
-    "function",
-    "call",
-    "return",
-    "list",
-    "type",
-    "string",
-    "integer",
-    "argument",
-    "iterator",
-    "import",
-    "scope",
-    "block",
-    "statement",
-    "expression",
-    "operator",
-    "sequence",
-    "mapping",
-    "key",
-    "attribute",
-    "method",
-    "instance",
-    "frame",
-    "code",
-    "line",
-    "error",
-]
+VOCABULARY = (
+    "value object name module class function call return list type string integer argument iterator import scope "
+    "block statement expression operator sequence mapping key attribute method instance frame code line error"
+)
+WORDS = VOCABULARY.split()
 ENGLISH = (
     "The value of an expression is an object, and the name that it is bound to lives in the scope of the block. "
     "When a function returns, its frame is left behind; whoever holds a reference to one of its cells keeps that "
     "cell alive, but nothing else. A module is imported once, and each later import finds it in the table."
 )
-KOREAN = "언어모델은다음에올토큰의확률을배우고검증손실이더줄지않을때까지학습을계속한다그러나데이터가적으면문장을외워버리기쉽다"
-TABLE = "name        type        default\n=========== =========== ===========\nsteps       int         1000\nrate        float       0.001\n"
+KOREAN = (
+    "언어모델은다음에올토큰의확률을배우고검증손실이더줄지않을때까지"
+    "학습을계속한다그러나데이터가적으면문장을외워버리기쉽다"
+)
+TABLE = """
+name        type        default
+=========== =========== ===========
+steps       int         1000
+rate        float       0.001
+"""
 
 
 def gibberish(seed: int, count: int = 80) -> str:

@@ -36,7 +36,7 @@ class Trouble:
         self.skipped = 0
         self.rolled_back += 1
         self.rolled_back_step, self.from_step = event.step, event.from_step
-        self.reason, self.learning_rate_factor = event.reason, event.learning_rate_factor
+        self.reason, self.learning_rate_factor = event.reason, figure(event.learning_rate_factor) or 0.0
 
     def forget_old(self, step: int) -> None:
         """Forgets what lies enough good steps back."""
