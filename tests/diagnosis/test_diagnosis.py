@@ -148,6 +148,18 @@ def test_only_what_is_nearest_to_the_cause_is_said():
     assert list(without_silenced(found("overfitting", "repetition"))) == ["overfitting", "repetition"]
 
 
+def test_a_note_silences_notes_only():
+    def advice(rule, level):
+        return {rule: Advice(rule, level, "e", "r", {})}
+
+    assert list(without_silenced(advice("divergence", "note") | advice("overfitting", "wrong"))) == [
+        "divergence",
+        "overfitting",
+    ]
+    assert list(without_silenced(advice("divergence", "note") | advice("plateau", "note"))) == ["divergence"]
+    assert list(without_silenced(advice("divergence", "warning") | advice("overfitting", "wrong"))) == ["divergence"]
+
+
 def test_silencing_names_rules_that_exist_and_never_goes_in_circles():
     order = list(RULES)
     for rule, others in SILENCED_BY.items():

@@ -32,5 +32,10 @@ SILENCED_BY: Mapping[str, tuple[str, ...]] = {
 
 
 def without_silenced(found: Mapping[str, Advice]) -> dict[str, Advice]:
-    """The advice to show, by rule."""
-    return {rule: advice for rule, advice in found.items() if not any(by in found for by in SILENCED_BY.get(rule, ()))}
+    """The advice to show, by rule. A note silences notes only."""
+    return {rule: advice for rule, advice in found.items() if not _is_silenced(advice, found)}
+
+
+def _is_silenced(advice: Advice, found: Mapping[str, Advice]) -> bool:
+    causes = [found[rule] for rule in SILENCED_BY.get(advice.rule, ()) if rule in found]
+    return any(advice.level == "note" or cause.level != "note" for cause in causes)
