@@ -202,6 +202,15 @@ def test_a_resumed_run_says_in_its_log_what_a_replay_of_the_log_says():
         assert said == advice_on(log)
 
 
+def test_what_stood_at_the_checkpoint_is_said_again_on_resuming():
+    """Readers forget what was raised after the checkpoint, fresh figures of earlier advice included."""
+    diagnosis = Diagnosis()
+    advice_on([started(), *OVERFITTING, saved(140), evaluation(160, 2.5, 7.5)], diagnosis)
+    advice = advice_on([started(resumed_from_step=140)], diagnosis)
+    assert [(each.rule, each.level, each.step) for each in advice] == [("overfitting", "wrong", 140)]
+    assert "val 6.400" in advice[0].evidence
+
+
 def test_going_back_to_a_checkpoint_is_as_if_the_rest_never_happened():
     events = recorded_events("overfitting")
     at = next(n for n, event in enumerate(events) if isinstance(event, CheckpointSaved) and event.step >= 200)

@@ -122,6 +122,18 @@ def test_a_second_roll_back_soon_after_is_wrong():
     assert advice_on([rolled_back(100, 149)], diagnosis)[-1].level == "wrong"
 
 
+def test_skips_and_roll_backs_are_said_each_time_with_their_figures():
+    diagnosis = Diagnosis()
+    skips = [StepSkipped(number, "non_finite", None, None) for number in (5, 6, 7)]
+    advice = advice_on([*skips, rolled_back(4, 7)], diagnosis)
+    assert [(each.level, each.evidence.split(":")[0]) for each in advice] == [
+        ("note", "the update to step 5 was skipped"),
+        ("warning", "the update to step 6 was skipped"),
+        ("warning", "the update to step 7 was skipped"),
+        ("warning", "went back from step 7 to 4"),
+    ]
+
+
 def test_a_roll_back_clears_what_came_of_the_steps_that_never_happened():
     overfits = [evaluation(20 * n, 5 - 0.3 * n, 4 + 0.6 * max(0, n - 3)) for n in range(8)]
     diagnosis = Diagnosis()

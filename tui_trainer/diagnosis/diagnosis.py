@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Self
 
 from tui_trainer.diagnosis.advice import Advice, without_silenced
@@ -37,8 +38,8 @@ class Diagnosis:
     def take_in(self, event: Event) -> list[AdviceRaised | AdviceCleared]:
         """Takes in the next event of the run and returns the advice that follows from it now.
 
-        Advice that stands is raised again, with fresh figures, at each evaluation; otherwise only changes are said.
-        A resumed run returns nothing for what it forgets, because readers of its log forget that too.
+        Advice that stands is raised again, with fresh figures, at each evaluation, and where a run goes on from a
+        checkpoint, because readers then forget what was said after it; otherwise only changes are said.
         """
         history = self._history
         match event:
@@ -47,20 +48,20 @@ class Diagnosis:
                 return self._judge_divergence(event.step)
             case EvaluationCompleted():
                 history.add_evaluation(event)
-                return self._judge(event.step, is_repeated=True)
+                return self._judge(event.step, again=RULES)
             case SampleGenerated():
                 history.add_sample(read_sample(event))
                 return self._judge(event.step)
             case StepSkipped(reason="non_finite"):
                 history.moment.trouble.note_skip(event)
-                return self._judge(event.step)
+                return self._judge(event.step, again=(DIVERGENCE,))
             case RolledBack():
                 return self._roll_back(event)
             case CheckpointSaved():
                 history.mark(event.step)
             case RunStarted():
                 history.start(event)
-                return self._judge(event.resumed_from_step or 0)
+                return self._judge(event.resumed_from_step or 0, again=RULES)
         return []
 
     def go_back(self, step: int) -> None:
@@ -85,7 +86,7 @@ class Diagnosis:
         trouble.note_roll_back(event)
         moment = self._history.moment
         moment.trouble, moment.shown = trouble, shown
-        return self._judge(event.step)
+        return self._judge(event.step, again=RULES)
 
     def _judge_divergence(self, step: int) -> list[AdviceRaised | AdviceCleared]:
         """The one rule that is asked at every step; the others only when its answer changes."""
@@ -94,7 +95,8 @@ class Diagnosis:
         advice = find_divergence(moment.steps, moment.trouble, level)
         return [] if (advice.level if advice else None) == level else self._judge(step)
 
-    def _judge(self, step: int, *, is_repeated: bool = False) -> list[AdviceRaised | AdviceCleared]:
+    def _judge(self, step: int, again: Collection[str] = ()) -> list[AdviceRaised | AdviceCleared]:
+        """Asks all rules and says what changed; those of `again` are raised again if they stand."""
         moment = self._history.moment
         found: dict[str, Advice] = {}
         for name, rule in RULES.items():
@@ -107,5 +109,5 @@ class Diagnosis:
         return cleared + [
             AdviceRaised(advice.rule, advice.level, advice.evidence, advice.remedy, step, advice.values)
             for name, advice in now.items()
-            if is_repeated or before.get(name) != advice.level
+            if name in again or before.get(name) != advice.level
         ]
