@@ -55,6 +55,26 @@ def test_a_lasting_rise_is_a_warning_and_a_far_one_wrong():
     ]
 
 
+@pytest.mark.parametrize(("rise", "level"), [(0.9, "warning"), (1.2, "wrong")])
+def test_one_nat_is_far(rise, level):
+    up = losses(100, start=4 + rise, end=4 + rise, noise=0.02, seed=3)
+    assert found(losses(300, noise=0.02) + up)[-1][1:] == ("divergence", level)
+
+
+def test_wrong_needs_less_to_stay_than_to_come():
+    """Of one nat, half."""
+    up = losses(60, start=5.3, end=5.3, noise=0.02, seed=3)
+    assert found(losses(300, noise=0.02) + up + losses(60, start=4.7, end=4.7, noise=0.02))[-1][2] == "wrong"
+    assert found(losses(300, noise=0.02) + up + losses(60, start=4.4, end=4.4, noise=0.02))[-1][2] == "warning"
+
+
+@pytest.mark.parametrize(("rest", "level"), [(0.03, ""), (0.2, "warning")])
+def test_half_of_the_margin_clears(rest, level):
+    """The margin is 0.3: three deviations of 0.1. The lowest smoothed loss lies a little below 4."""
+    up = losses(60, start=4.6, end=4.6, seed=3)
+    assert found(losses(600) + up + losses(300, start=4 + rest, end=4 + rest, noise=0.0, seed=4))[-1][2] == level
+
+
 def test_it_clears_after_a_recovery_and_does_not_flicker():
     """Up by four deviations for long, then back."""
     up = losses(200, start=4.0 + 5 * NOISE, end=4.0 + 5 * NOISE, seed=3)

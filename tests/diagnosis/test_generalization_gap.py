@@ -39,6 +39,19 @@ def test_level_together_is_none():
     assert levels(both(LEVEL, [loss + 1 for loss in LEVEL])) == [None]
 
 
+def test_a_slow_fall_of_the_training_loss_is_not_enough():
+    """Below 5 % of the loss in the window."""
+    level = [4.3] * 10
+    assert levels(both([3.0 - 0.03 * number for number in range(10)], level)) == [None]
+    assert levels(both([3.0 - 0.04 * number for number in range(10)], level)) == [None, "note"]
+
+
+def test_a_quarter_of_the_steps_is_looked_at():
+    """Looked at often, the last five evaluations alone are too short to fall by 5 %."""
+    trains = [4 - 0.02 * number for number in range(60)]
+    assert levels(both(trains, [4.3] * 60)) == [None, "note"]
+
+
 def test_one_window_is_not_enough():
     """The first five evaluations that are level end at step 1,300."""
     first = next(n for n in range(21) if find_generalization_gap(both(TRAIN, LEVEL)[:n]))
