@@ -69,6 +69,25 @@ def test_it_needs_less_to_stay_than_to_come():
     some = both([5 - 0.15 * n for n in range(8)], [5 - 0.025 * n for n in range(8)])
     assert find_generalization_gap(some) is None
     assert find_generalization_gap(some, "note")
+    more = both([5 - 0.15 * n for n in range(8)], [5 - 0.045 * n for n in range(8)])
+    assert find_generalization_gap(more, "note") is None
+
+
+def test_noise_of_the_validation_loss_hides_whether_it_follows():
+    """The training loss falls by 0.3 in a window: more than eight deviations of 0.03, less than those of 0.1."""
+    trains = [4 - 0.075 * number for number in range(12)]
+
+    def zigzag(height):
+        return [4.3 + height * (number % 2) for number in range(12)]
+
+    assert levels(both(trains, zigzag(0.02))) == [None, "note"]
+    assert levels(both(trains, zigzag(0.05))) == [None]
+
+
+@pytest.mark.parametrize(("following", "level"), [(0.08, "note"), (0.12, None)])
+def test_a_tenth_of_the_fall_is_following(following, level):
+    trains = [5 - 0.15 * number for number in range(12)]
+    assert levels(both(trains, [5 - following * (5 - loss) for loss in trains]))[-1] == level
 
 
 @pytest.mark.parametrize("noise", [0.01, 0.03])

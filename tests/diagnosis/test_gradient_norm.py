@@ -38,6 +38,11 @@ def test_a_norm_far_above_the_usual_is_a_warning_if_it_lasts():
     assert levels(history([*[2.0] * 8, 7.0, 7.0, 7.0])) == [None]
 
 
+def test_what_is_usual_needs_some_evaluations():
+    assert levels(history([2.0, 2.0, 2.0, 9.0, 9.0])) == [None]
+    assert levels(history([2.0, 2.0, 2.0, 2.0, 9.0, 9.0])) == [None, "warning"]
+
+
 def test_it_clears_at_twice_the_usual_and_not_before():
     assert levels(history([*[2.0] * 8, 9.0, 9.0, 5.0, 5.0])) == [None, "warning"]
     assert levels(history([*[2.0] * 8, 9.0, 9.0, 3.0, 3.0])) == [None, "warning", None]
