@@ -49,7 +49,7 @@ def test_it_clears_at_twice_the_usual_and_not_before():
 
 
 def test_clipping_that_becomes_the_rule_is_a_note():
-    low, high = [0.1] * 8, [1.0] * 4
+    low, high = [0.25] * 8, [1.0] * 4
     assert levels(history([1.0] * 12, [*low, *high])) == [None, "note"]
     assert levels(history([1.0] * 12, [*low, *[0.8] * 4])) == [None]
     assert levels(history([1.0] * 12, [*[0.4] * 8, *high])) == [None]

@@ -31,7 +31,9 @@ class Facts:
     @property
     def epochs(self) -> float:
         """Passes over the training text, when the run is over."""
-        return figure(self.max_steps / self.steps_per_epoch) or 0.0 if self.steps_per_epoch > 0 else 0.0
+        if self.steps_per_epoch <= 0:
+            return 0.0
+        return figure(self.max_steps / self.steps_per_epoch) or 0.0
 
 
 @dataclass

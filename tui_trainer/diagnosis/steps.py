@@ -23,6 +23,8 @@ JUMP = 6.0
 """In standard deviations; a loss twice as high as the lowest is a jump too."""
 LEAST_JUMP = 0.1
 """In nats: a text known by heart has losses that double over nothing."""
+RISE = 3.0
+"""In standard deviations of a single step: the smoothed loss itself wanders by a quarter of one."""
 RELATIVE_RISE = 0.02
 DIFFERENCE_TO_DEVIATION = math.sqrt(math.pi) / 2
 """The mean absolute difference of two independent normal values is 2/√π of their standard deviation."""
@@ -96,8 +98,8 @@ class Steps:
 
     @property
     def margin(self) -> float:
-        """The rise that noise does not explain: the smoothed loss wanders about a quarter of a step's deviation."""
-        return max(NOISE_CUT * self.noise, RELATIVE_RISE * (self.lowest_loss or 0.0), LEAST_JUMP / 2)
+        """The rise that noise does not explain, in nats."""
+        return max(RISE * self.noise, RELATIVE_RISE * (self.lowest_loss or 0.0), LEAST_JUMP / 2)
 
     @property
     def grad_norm(self) -> float | None:
