@@ -58,6 +58,12 @@ def test_otherwise_the_same_curve_says_nothing_about_a_high_rate(settings):
     assert high(curve(STUCK, peak=peak), **settings) == [None]
 
 
+@pytest.mark.parametrize(("fall", "levels_found"), [(0.025, [None, "warning"]), (0.05, [None])])
+def test_what_still_falls_is_not_stuck(fall, levels_found):
+    """Between two evaluations; 1.5 % of the loss over the last four of them is 0.1."""
+    assert high(curve([7.6, *[7.5 - fall * number for number in range(20)]], peak=0.02)) == levels_found
+
+
 def test_stuck_clears_clearly_below_the_baseline():
     """3 % below it; a loss just under the baseline does not end it."""
     assert high(curve([*STUCK[:30], *[6.3] * 11], peak=0.02)) == [None, "warning"]

@@ -7,6 +7,7 @@ the tokens of the run and written into the line of RunStarted. Advice in the log
     modern                    quick-test, model.architecture=modern
     shakespeare-char          500 steps
     diverging                 quick-test, learning_rate=1.0
+    exploding                 quick-test, learning_rate=0.03, betas=[0.9,0.5], grad_clip=0
     stuck                     quick-test, learning_rate=0.05
     bouncing                  shakespeare-char, learning_rate=0.1
     too-low                   quick-test, learning_rate=1e-6
@@ -28,6 +29,7 @@ from tui_trainer.events import AdviceCleared, AdviceRaised, EvaluationCompleted,
 HEALTHY = ["quick-test", "modern", "shakespeare-char"]
 FAULTY = {
     "diverging": [("divergence", "wrong", 20), ("divergence", "", 290), ("learning_rate_high", "warning", 290)],
+    "exploding": [("divergence", "wrong", 45)],
     "stuck": [("learning_rate_high", "warning", 125)],
     "bouncing": [
         ("learning_rate_high", "warning", 150),
