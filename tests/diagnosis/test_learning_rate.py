@@ -138,7 +138,6 @@ def test_evidence_and_remedies():
     assert all(word in slow.remedy for word in ("Raise", "학습률", "1e-04 to 1e-03", "학습이 느림"))
     stuck = find_high_learning_rate(curve(STUCK, peak=0.02), 400, BASELINE)
     assert stuck.evidence == (
-        "val 6.450 is stuck where knowing only how often each token occurs gives 6.350; "
-        "the learning rate went up to 0.02"
+        "val 6.450 is stuck: knowing only how often each token occurs gives 6.350; the learning rate went up to 0.02"
     )
     assert all(word in stuck.remedy for word in ("Lower", "학습률", "1e-04 to 1e-03", "발산", "그래디언트 클리핑"))

@@ -122,7 +122,7 @@ def _stuck(
     evaluations: Sequence[Evaluation], max_steps: int, baseline_loss: float, raised_level: str | None
 ) -> str | None:
     last = evaluations[-1]
-    said = f"val {last.val_loss:.3f} is stuck where knowing only how often each token occurs gives {baseline_loss:.3f}"
+    said = f"val {last.val_loss:.3f} is stuck: knowing only how often each token occurs gives {baseline_loss:.3f}"
     if raised_level:
         return said if last.val_loss > STUCK_TO_CLEAR * baseline_loss else None
     window = [each.val_loss for each in recent(evaluations, STUCK_EVALUATIONS, STUCK_AFTER)]
