@@ -64,6 +64,12 @@ def test_what_still_falls_is_not_stuck(fall, levels_found):
     assert high(curve([7.6, *[7.5 - fall * number for number in range(20)]], peak=0.02)) == levels_found
 
 
+def test_one_level_pair_in_a_fall_is_not_stuck():
+    """At step 120 the last two are level, the last four are not."""
+    losses = [7.6, 7.5, 7.4, 7.3, 7.2, 7.1, 7.0, 6.95, 6.9, 6.8, 6.7, 6.6, 6.6]
+    assert find_high_learning_rate(curve(losses, peak=0.02), 400, BASELINE) is None
+
+
 def test_stuck_clears_clearly_below_the_baseline():
     """3 % below it; a loss just under the baseline does not end it."""
     assert high(curve([*STUCK[:30], *[6.3] * 11], peak=0.02)) == [None, "warning"]
@@ -76,6 +82,31 @@ def test_both_losses_bouncing_near_the_peak_is_too_high_whatever_the_baseline():
     assert advice.evidence == (
         "both losses rose 3 times in 6 evaluations, by 0.30 together; the learning rate went up to 0.001"
     )
+
+
+@pytest.mark.parametrize(
+    ("rises", "raised", "holds"),
+    [
+        ([0.06, 0.06, 0.06], None, True),  # 5 % of 3.2 is 0.16
+        ([0.05, 0.05, 0.05], None, False),
+        ([0.1, 0.1], None, False),  # three times at least
+        ([0.035, 0.035], "warning", True),  # 2 % is 0.064
+        ([0.03, 0.03], "warning", False),
+        ([0.2], "warning", False),
+    ],
+)
+def test_the_limits_of_bouncing(rises, raised, holds):
+    losses = [3.2] * 6
+    for number, rise in enumerate(rises):
+        losses[2 * number + 1] = 3.2 + rise
+    evaluations = [Evaluation(0, 7.5, 7.6), *curve(losses, rates=[1e-3] * 6)]
+    assert (find_high_learning_rate(evaluations, raised_level=raised) is not None) == holds
+
+
+@pytest.mark.parametrize(("rate", "holds"), [(5.1e-4, True), (4.9e-4, False)])
+def test_bouncing_counts_down_to_half_of_the_peak(rate, holds):
+    evaluations = curve(BOUNCING[:12], rates=[*[1e-3] * 11, rate])
+    assert (find_high_learning_rate(evaluations) is not None) == holds
 
 
 def test_bouncing_is_over_once_the_rate_has_decayed():
@@ -106,6 +137,13 @@ def test_a_quarter_of_the_way_after_a_fifth_of_the_run_is_too_slow():
     assert low(curve(SLOW, peak=1e-6)) == [None, "warning"]
     found = [n for n in range(42) if find_low_learning_rate(curve(SLOW, peak=1e-6)[:n], 400, BASELINE)]
     assert curve(SLOW)[found[0] - 1].step == 80
+
+
+@pytest.mark.parametrize(("way", "holds"), [(0.24, True), (0.26, False)])
+def test_a_quarter_of_the_way(way, holds):
+    """Of the 1.25 from 7.6 to the baseline."""
+    evaluations = curve([7.6 - way * 1.25 * number / 8 for number in range(9)], peak=1e-5)
+    assert (find_low_learning_rate(evaluations, 400, BASELINE) is not None) == holds
 
 
 def test_half_of_the_run_above_the_baseline_is_too_slow():
