@@ -46,6 +46,33 @@ def test_five_steps_of_a_spike_are_a_warning_that_clears(height):
     assert 305 < cleared[0] < 340
 
 
+def test_five_steps_of_four_deviations_are_no_spike():
+    assert found(losses(300, noise=0.0) + losses(300, start=4.0) + [4.0 + 4 * NOISE] * 5 + losses(100, start=4.0)) == []
+
+
+@pytest.mark.parametrize(("height", "is_raised"), [(0.08, False), (0.13, True)])
+def test_less_than_a_tenth_of_a_nat_is_no_spike(height, is_raised):
+    """Of losses without noise, so that six deviations are nothing."""
+    assert bool(found([4.0] * 100 + [4.0 + height] * 6 + [4.0] * 20)) == is_raised
+
+
+@pytest.mark.parametrize(("share", "is_raised"), [(0.017, False), (0.023, True)])
+def test_less_than_two_percent_of_the_loss_is_no_rise(share, is_raised):
+    steps = Steps()
+    for number, loss in enumerate([4.0] * 100 + [4.0 * (1 + share)] * 100, 1):
+        steps.add(step(number, loss))
+    assert (steps.rise > steps.margin) == is_raised
+
+
+def test_the_noise_is_the_deviation_of_a_step():
+    steps, chance = Steps(), random.Random(1)
+    for number in range(1, 2001):
+        steps.add(step(number, 4.0 + chance.gauss(0, NOISE)))
+    assert steps.noise == pytest.approx(NOISE, rel=0.25)
+    steps.add(step(2001, 9.0))
+    assert steps.noise == pytest.approx(NOISE, rel=0.3)
+
+
 def test_twice_the_loss_counts_before_the_noise_is_known():
     assert found([7.0, 6.9, *[15.0] * 5])[0][0] <= 7
 

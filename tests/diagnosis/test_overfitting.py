@@ -89,6 +89,12 @@ def test_a_warning_needs_a_lasting_rise():
     assert changes(history([*fall, 4.1, 4.2, 4.3, 4.4, 4.45])) == [None, "warning"]
 
 
+@pytest.mark.parametrize(("rise", "level"), [(0.035, None), (0.045, "warning")])
+def test_a_rise_below_one_percent_of_the_loss_is_none(rise, level):
+    advice = find_overfitting(history([6.0, 5.0, 4.5, 4.2, *[4.0] * 10, *[4.0 + rise] * 10]))
+    assert (advice.level if advice else None) == level
+
+
 def test_one_lucky_evaluation_is_no_low():
     level = [5.0, 4.2, 4.01, 4.0, 4.01, 4.0, 3.9, 4.01, 4.0, 4.01, 4.0, 4.01]
     assert changes(history(level)) == [None]

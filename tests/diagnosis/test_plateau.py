@@ -96,11 +96,39 @@ def test_it_clears_when_the_loss_falls_again():
     assert levels(curve([*LEVEL, *[3.9 - 0.05 * number for number in range(10)]])) == [None, "note", None]
 
 
-def test_it_needs_less_to_stay_than_to_come():
-    """A fall of one percent of the loss in eight evaluations."""
-    slow = curve([4 - 0.04 * number / 7 for number in range(8)] * 1)
-    assert find_plateau(curve([4.04, *[4 - 0.04 * n / 7 for n in range(11)]])) is None
-    assert find_plateau(slow, raised_level="note") is not None
+@pytest.mark.parametrize(
+    ("fall", "raised", "holds"),
+    [(0.006, None, True), (0.008, None, False), (0.012, "note", True), (0.016, "note", False)],
+)
+def test_how_little_is_level(fall, raised, holds):
+    """A straight fall by this share of the loss in each eight evaluations; it needs less to stay than to come."""
+    straight = curve([4 * (1 - fall * number / 7) for number in range(10)], train_losses=[1.0] * 10)
+    assert (find_plateau(straight, raised_level=raised) is not None) == holds
+
+
+def test_three_windows_in_a_row_must_be_level():
+    flat = curve([5.0, 4.5, *[4.0] * 20])
+    levels_at = [find_plateau(flat[:end]) is not None for end in range(1, 20)]
+    assert levels_at.index(True) + 1 == 12  # the first eight level evaluations end with the tenth
+
+
+@pytest.mark.parametrize(("rate", "holds"), [(5.1e-4, True), (4.9e-4, False)])
+def test_the_rate_is_high_down_to_half_of_its_peak(rate, holds):
+    evaluations = curve(LEVEL, [*[1e-3] * 39, rate])
+    assert (find_plateau(evaluations) is not None) == holds
+
+
+@pytest.mark.parametrize(("max_steps", "holds"), [(770, True), (790, False)])
+def test_late_is_half_of_the_run(max_steps, holds):
+    evaluations = curve(LEVEL, [*[1e-3] * 39, 1e-5])
+    assert (find_plateau(evaluations, max_steps, 3.9) is not None) == holds
+
+
+def test_noise_keeps_what_stands():
+    """Of 0.05 around a level curve, which seems to fall by two percent."""
+    noisy = [4.06, 4.02, 4.07, 3.98, 4.03, 3.96, 4.01, 3.97]
+    assert find_plateau(curve(noisy), raised_level="note")
+    assert find_plateau(curve([4.06 - 0.0125 * number for number in range(8)]), raised_level="note") is None
 
 
 def test_evidence_and_remedy():

@@ -153,6 +153,17 @@ def test_quoting_boilerplate_is_no_memorisation():
     """The unseen text has the same set phrases: there is no gap."""
     assert find_memorization(quoting(0.9), [Evaluation(500, 1.0, 1.05)]) is None
     assert find_memorization(quoting(0.9), []) is None
+    assert find_memorization(quoting(0.9), [Evaluation(500, 4.55, 5.0)]) is None
+    assert find_memorization(quoting(0.9), [Evaluation(500, 4.45, 5.0)])
+
+
+def test_two_samples_are_enough():
+    assert find_memorization(quoting(0.8, count=2), OVERFIT)
+
+
+def test_a_phrase_of_eight_characters_is_a_repetition():
+    """Ten Korean characters are a whole clause: longer pieces would miss it."""
+    assert measure_repetition("".join(f"{number:03d}검증손실이줄어들지" for number in range(30)))[0] > 0.15
 
 
 def test_samples_raise_and_clear_through_the_door():
