@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -44,3 +48,43 @@ def test_memory_grows_with_what_a_person_can_turn_down():
         assert estimates.memory_bytes(parse_config(table, "x"), 4096) > used
     smaller = parse_config({"training": {"batch_size": 32, "micro_batch_size": 8}}, "x")
     assert estimates.memory_bytes(smaller, 4096) == used
+
+
+CHILD = """
+import json, resource, sys
+from pathlib import Path
+from tui_trainer.config import parse_config
+from tui_trainer.training.interruption import StopSwitch
+from tui_trainer.training.launch import NewRun
+from tui_trainer.training.session import hold_session
+config = parse_config(json.loads(sys.argv[1]), "x")
+hold_session(NewRun(config, "x", Path(sys.argv[2]), "cpu"), StopSwitch(), lambda run: None)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="another allocator, another system")
+@pytest.mark.parametrize(
+    ("model", "batch_size", "vocab"),
+    [
+        ({"n_layer": 8, "n_embd": 128, "context_length": 256, "dropout": 0.1}, 8, 2048),
+        ({"n_layer": 2, "n_embd": 64, "context_length": 256, "dropout": 0.0, "architecture": "modern"}, 16, 4096),
+        ({"n_layer": 2, "n_embd": 768, "context_length": 64, "dropout": 0.1}, 2, 1024),
+    ],
+    ids=["activations", "logits", "weights"],
+)
+def test_the_estimate_is_what_a_run_takes(tmp_path, model, batch_size, vocab):
+    """Two steps, two evaluations and a save in a process of their own: where each part of the estimate rules."""
+    tables = {
+        "model": {"n_head": 4, **model},
+        "data": {"tokenizer": "bpe", "vocab_size": vocab},
+        "training": {"max_steps": 2, "batch_size": batch_size, "micro_batch_size": batch_size},
+        "sampling": {"max_new_tokens": 3},
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, json.dumps(tables), str(tmp_path / "run")],
+        capture_output=True, text=True, timeout=170, check=True,
+    )  # fmt: skip
+    taken, estimate = int(done.stdout), estimates.memory_bytes(parse_config(tables, "x"), vocab)
+    assert taken > estimates.PROCESS_BYTES * 1.2, "the training itself must be seen"
+    assert 0.75 * taken < estimate < 1.3 * taken

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tui_trainer.config import TrainingConfig
-from tui_trainer.lr_schedule import make_schedule
+from tui_trainer.lr_schedule import describe_change, make_schedule, settle_warmup
 
 SHAPES = ("cosine", "wsd", "linear", "constant")
 STEPS = st.integers(1, 3000)
@@ -86,3 +86,36 @@ def test_steps_outside_of_the_run_have_the_rates_of_its_ends():
     schedule = make_schedule(TrainingConfig(), 100)
     assert schedule(0) == schedule(-5) == schedule(1)
     assert schedule(101) == schedule(10**9) == schedule(100)
+
+
+@given(st.sampled_from(SHAPES), STEPS, st.floats(0.01, 1.0))
+def test_a_wsd_run_is_stable_until_its_decay_and_no_other_has_such_a_place(shape, max_steps, share):
+    schedule = make_schedule(TrainingConfig(schedule=shape, decay_fraction=share, learning_rate=1e-3), max_steps)
+    if shape != "wsd":
+        assert schedule.stable_until is None
+        return
+    assert schedule(schedule.stable_until) == pytest.approx(1e-3) or schedule.stable_until < schedule.warmup_steps
+    longer = make_schedule(
+        TrainingConfig(schedule=shape, decay_fraction=share, warmup_steps=schedule.warmup_steps, learning_rate=1e-3),
+        2 * max_steps,
+    )
+    assert all(schedule(step) == longer(step) for step in range(1, schedule.stable_until + 1))
+
+
+def test_a_longer_plan_is_told_with_both_rates():
+    config = TrainingConfig(learning_rate=1e-3, warmup_steps=10)
+    told = describe_change(make_schedule(config, 1000), make_schedule(config, 2000), 1000)
+    assert told == (
+        "the cosine schedule is planned anew over 2,000 steps: at step 1,001 the rate goes from 0.0001 to 0.00055"
+    )
+
+
+def test_a_plan_that_goes_on_smoothly_is_not_told():
+    config = TrainingConfig(learning_rate=1e-3, warmup_steps=10, schedule="constant")
+    assert describe_change(make_schedule(config, 1000), make_schedule(config, 2000), 1000) == ""
+
+
+@pytest.mark.parametrize(("max_steps", "expected"), [(1, 1), (20, 1), (21, 2), (1000, 50), (4000, 200), (10**6, 200)])
+def test_the_warm_up_is_a_twentieth_of_the_run(max_steps, expected):
+    assert settle_warmup(TrainingConfig(), max_steps) == expected
+    assert settle_warmup(TrainingConfig(warmup_steps=7), max_steps) == 7

@@ -254,3 +254,21 @@ def test_the_steps_are_those_that_the_windows_give(tokens, context, stride, batc
 
 def test_a_text_shorter_than_a_window_still_counts_as_one():
     assert estimate_steps(parse_config({"data": {"stride": 50}}, "x"), 10) > 0
+
+
+def test_epochs_that_are_asked_for_win_over_the_steps_of_the_preset():
+    config = config_of("shakespeare-char")
+    assert config.training.max_steps == 2000
+    asked = apply_overrides(config, ["training.epochs=3"])
+    assert (asked.training.epochs, asked.training.max_steps) == (3, None)
+    both = apply_overrides(config, ["training.num_epochs=3", "training.max_steps=9"])
+    assert (both.training.epochs, both.training.max_steps) == (3, 9)
+    assert apply_overrides(config, ["training.num_epochs=3"]).training.max_steps is None
+
+
+def test_shakespeare_fast_is_as_wide_and_deep_and_has_a_quarter_of_the_tokens():
+    slow, fast = config_of("shakespeare-char"), config_of("shakespeare-fast")
+    for name in ("n_layer", "n_embd", "context_length"):
+        assert getattr(slow.model, name) == getattr(fast.model, name)
+    assert fast.tokens_per_step * fast.training.max_steps <= slow.tokens_per_step * slow.training.max_steps / 4
+    assert (fast.model.architecture, fast.training.optimizer) == ("modern", "muon")

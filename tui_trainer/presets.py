@@ -18,6 +18,7 @@ ORDER = (
     "quick-test",
     "the-verdict",
     "shakespeare-char",
+    "shakespeare-fast",
     "small",
     "medium",
     "large",

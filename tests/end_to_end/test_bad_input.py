@@ -94,6 +94,13 @@ def test_settings(run_cli, override, named):
     assert_plain(code, errors, named)
 
 
+def test_a_model_that_no_machine_can_hold(run_cli):
+    sizes = ("--set", "model.n_embd=16384", "--set", "model.n_layer=256", "--headless", "--run-dir", "R")
+    code, _, errors = run_cli("train", "quick-test", *sizes)
+    assert_plain(code, errors, "needs about", "GB are free", "model.n_embd")
+    assert not Path("R").exists()
+
+
 PRESETS = {
     "unknown": ("quick-tset", None, 'did you mean "quick-test"'),
     "missing file": ("mine.toml", None, "mine.toml"),

@@ -59,7 +59,8 @@ def outcome_of(run: RunDirectory) -> dict[str, Any]:
     return {
         "last": (last.step, sha_of(last.tensors), last.metrics),
         "progress": progress,
-        "diagnosis": last.state["diagnosis"],
+        # The newest saves are remembered, too, and a stop saves once more.
+        "diagnosis": {name: value for name, value in last.state["diagnosis"].items() if name != "marks"},
         "best": (store.load("best").step, sha_of(tensors_of(run, "best"), "model.")),
         "figures": figures_by_step,
         "cleared": [event.rule for event in events(run, AdviceCleared)],

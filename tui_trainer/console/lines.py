@@ -152,7 +152,12 @@ class LineFormatter:
     def _verdict(self) -> str:
         """What the screen's verdict line says while all is well; advice has a line of its own."""
         state = self._follower.state
-        verdict = find_verdict([Evaluation(*measured) for measured in state.measured])
+        training = self._follower.config.training
+        verdict = find_verdict(
+            [Evaluation(*measured) for measured in state.measured],
+            patience=training.early_stop_patience,
+            min_delta=training.early_stop_min_delta,
+        )
         return "" if state.standing_advice else f"  {verdict.text}"
 
 

@@ -33,7 +33,7 @@ def find_growing_gradients(evaluations: Sequence[Evaluation], raised_level: str 
     norm, usual = min(_norms(newest)), statistics.median(_norms(before))
     clipped = min(each.clipped_share or 0.0 for each in newest)
     usually_clipped = statistics.median(each.clipped_share or 0.0 for each in before)
-    grows = norm > usual * (GROWTH_TO_CLEAR if raised_level else GROWTH)
+    grows = norm > usual * (GROWTH_TO_CLEAR if raised_level == "warning" else GROWTH)
     clips = usually_clipped < SELDOM and clipped > (NEARLY_ALWAYS_TO_CLEAR if raised_level else NEARLY_ALWAYS)
     if not (grows or clips):
         return None

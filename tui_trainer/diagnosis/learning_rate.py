@@ -123,8 +123,10 @@ def _stuck(
 ) -> str | None:
     last = evaluations[-1]
     said = f"val {last.val_loss:.3f} is stuck: knowing only how often each token occurs gives {baseline_loss:.3f}"
+    if min(last.train_loss, last.val_loss) <= STUCK_TO_CLEAR * baseline_loss:
+        return None  # A low training loss beside it is no matter of the rate: the text is learned by heart.
     if raised_level:
-        return said if last.val_loss > STUCK_TO_CLEAR * baseline_loss else None
+        return said
     window = [each.val_loss for each in recent(evaluations, STUCK_EVALUATIONS, STUCK_AFTER)]
     is_late = max_steps > 0 and last.step >= STUCK_AFTER * max_steps
     is_stuck = bool(window) and last.val_loss >= baseline_loss and fall_of(window) < STUCK_FALL * last.val_loss

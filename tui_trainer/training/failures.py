@@ -20,6 +20,8 @@ DIVERGED_REMEDY = "lower [training] learning_rate, for instance to a tenth, and 
 MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory", "failed to allocate")
 """How torch's allocators say it: CUDA's has an error of its own, those of CPU and MPS raise plain RuntimeErrors."""
 
+ACCELERATOR_REMEDY = "nothing on it can be trusted or saved any more; the last checkpoint is kept: resume from it"
+
 
 class Diverged(Exception):  # noqa: N818 - the field's word for it
     """A loss, a gradient or a weight is no longer a finite number, and going back did not help."""
@@ -48,6 +50,8 @@ def explain(error: BaseException) -> tuple[int, str]:
     """The exit code and at most three lines for a person."""
     if isinstance(error, UserError):
         code, text = EXIT_USAGE, str(error)
+    elif isinstance(error, RuntimeError) and "CUDA error" in str(error):
+        code, text = EXIT_ERROR, f"the GPU failed: {str(error).splitlines()[0]}\n{ACCELERATOR_REMEDY}"
     elif isinstance(error, Diverged):
         code, text = EXIT_DIVERGED, f"the training diverged: {error}\n{DIVERGED_REMEDY}"
     else:

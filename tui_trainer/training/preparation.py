@@ -68,8 +68,8 @@ def prepare_trainer(
         origin = _settle_origin(run, store, origin, text, windows, (config, max_steps))
         progress = origin.progress
     config = _with_warmup(config, max_steps)
+    _settle_sizes(progress, config, text.tokenizer.vocab_size, device)  # before anything large is made
     learner = _make_learner(run, config, text.tokenizer.vocab_size, device, origin)
-    _settle_sizes(progress, config, text.tokenizer.vocab_size, device)
     trainer = Trainer(
         config=config,
         max_steps=max_steps,

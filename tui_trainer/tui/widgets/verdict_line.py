@@ -74,7 +74,14 @@ class VerdictLine(RunPane):
     def _judge(self) -> tuple[str, str, str]:
         state = self.follower.state if self.follower else RunState()
         advice = [(event.level, event.evidence, event.remedy) for event in state.standing_advice]
-        verdict = find_verdict(_evaluations(state), advice, is_over=state.ended is not None)
+        training = self.follower.config.training if self.follower else None
+        verdict = find_verdict(
+            _evaluations(state),
+            advice,
+            is_over=state.ended is not None,
+            patience=training.early_stop_patience if training else 0,
+            min_delta=training.early_stop_min_delta if training else 0.0,
+        )
         level = verdict.level if verdict.level in SIGNS else "note"
         return level, verdict.text, verdict.remedy
 
