@@ -261,8 +261,8 @@ def test_epochs_that_are_asked_for_win_over_the_steps_of_the_preset():
     assert config.training.max_steps == 2000
     asked = apply_overrides(config, ["training.epochs=3"])
     assert (asked.training.epochs, asked.training.max_steps) == (3, None)
-    both = apply_overrides(config, ["training.num_epochs=3", "training.max_steps=9"])
-    assert (both.training.epochs, both.training.max_steps) == (3, 9)
+    both = apply_overrides(config, ["training.num_epochs=3", "training.max_steps=900"])
+    assert (both.training.epochs, both.training.max_steps) == (3, 900)
     assert apply_overrides(config, ["training.num_epochs=3"]).training.max_steps is None
 
 
