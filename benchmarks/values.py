@@ -88,9 +88,7 @@ def check_exactness() -> None:
     whole = gradients(config, lambda learner: accumulate_gradients(learner, inputs, targets, 8))
     for size in (4, 2, 1, 3):
         split = gradients(config, lambda learner, size=size: accumulate_gradients(learner, inputs, targets, size))
-        print(
-            f"gradients of 8 sequences, {size} at a time: {difference(split, whole):.1e}   reference 1.6e-7"
-        )
+        print(f"gradients of 8 sequences, {size} at a time: {difference(split, whole):.1e}   reference 1.6e-7")
     plain = gradients(config, lambda learner: mean_loss(learner.model.double(), inputs, targets).backward())
     print(f"gradients in fp32 against double precision: {difference(whole, plain):.1e}")
     print(f"AdamW, ten steps, fused against torch's plain loop: {compare_adamw(config, inputs, targets):.1e}\n")

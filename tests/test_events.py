@@ -12,6 +12,8 @@ from tui_trainer.events import (
     EVENTS,
     AdviceRaised,
     ControlApplied,
+    ControlDiscarded,
+    MicroBatchReduced,
     PhaseStarted,
     Record,
     RunFailed,
@@ -113,6 +115,8 @@ def test_a_line_without_one_of_its_fields_is_skipped_unless_the_field_has_a_defa
         RunStarted: {"resumed_from_step", "precision_reason", "micro_batch_size", "baseline_loss", "parameter_groups"},
         PhaseStarted: {"total"},
         StepSkipped: {"loss_scale"},
+        MicroBatchReduced: {"phase"},
+        ControlDiscarded: {"reason"},
         SampleGenerated: {"tokens", "quoted_tokens", "quote"},
     }.get(kind, set())
     sample = {"str": "x", "int": 1, "float": 1.5, "bool": True, "dict[str, Any]": {}, "dict[str, float]": {}}

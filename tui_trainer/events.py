@@ -101,11 +101,15 @@ class RolledBack(Event):
 
 @dataclass(frozen=True)
 class MicroBatchReduced(Event):
-    """Memory ran out: the batch stays, fewer of its sequences are in memory at once; `step` comes again."""
+    """Memory ran out: fewer sequences are in memory at once, and `step` comes again; the batch stays what it is.
+
+    `phase` is training, or evaluating when it was an evaluation that did not fit.
+    """
 
     step: int
     micro_batch_size: int
     reason: str
+    phase: str = "training"
 
 
 @dataclass(frozen=True)

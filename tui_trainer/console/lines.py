@@ -85,7 +85,8 @@ class LineFormatter:
             case ControlApplied() as event:
                 return f"control {control_text(event)}, asked for by {event.requested_by}"
             case ControlDiscarded() as event:
-                return f"control {control_text(event)} had no effect, asked for by {event.requested_by}"
+                why = f": {event.reason}" if event.reason else ""
+                return f"control {control_text(event)} had no effect, asked for by {event.requested_by}{why}"
             case RunFinished() as event:
                 return self._end(event)
             case RunFailed() as event:

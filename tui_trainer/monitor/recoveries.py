@@ -26,4 +26,6 @@ def roll_back_text(event: RolledBack) -> str:
 def micro_batch_text(event: MicroBatchReduced) -> str:
     """What fits into memory from now on."""
     sequences = numbers.counted(event.micro_batch_size, "sequence")
+    if event.phase == "evaluating":
+        return f"{sequences} of an evaluation at once   {event.reason}"
     return f"{sequences} at once from step {event.step:,} on   {event.reason}"

@@ -162,7 +162,8 @@ class RunState:
             case RolledBack() as event:
                 self._apply_roll_back(event)
             case MicroBatchReduced() as event:
-                self.micro_batch_size = event.micro_batch_size
+                if event.phase == "training":
+                    self.micro_batch_size = event.micro_batch_size
             case ControlApplied() as event:
                 self._apply_control(event)
             case ControlDiscarded():

@@ -229,7 +229,7 @@ class Trainer:
 
     def _note_fewer_rows(self, reason: str) -> None:
         self.progress.evaluation_rows = self.evaluator.rows
-        self.tell(MicroBatchReduced(self.progress.step, self.evaluator.rows, f"evaluation: {reason}"))
+        self.tell(MicroBatchReduced(self.progress.step, self.evaluator.rows, reason, "evaluating"))
 
     def _write_samples(self) -> None:
         """What the model writes by now; it costs time and changes nothing."""

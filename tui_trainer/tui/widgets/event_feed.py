@@ -95,7 +95,7 @@ def _control(event: ControlApplied | ControlDiscarded) -> Line:
     text, by = control_text(event), f"asked for by {event.requested_by}"
     what, details = (event.action, by) if text == event.action else ("set", f"{text}   {by}")
     if isinstance(event, ControlDiscarded):
-        return _spans(what, "note", f"{details}   had no effect")
+        return _spans(what, "note", f"{details}   had no effect{f': {event.reason}' if event.reason else ''}")
     return _spans(what, "value", details)
 
 
