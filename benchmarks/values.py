@@ -106,7 +106,9 @@ def gradients(config: RunConfig, work: Callable[[Learner], object]) -> torch.Ten
 
 def compare_adamw(config: RunConfig, inputs: torch.Tensor, targets: torch.Tensor) -> float:
     ours, plain = (Learner.make(config, 2048, torch.device("cpu"), FP32) for _ in range(2))
-    rows = [{"params": group.parameters, "weight_decay": group.weight_decay} for group in plain.optimizers.groups]
+    decay = config.training.weight_decay
+    groups = plain.optimizers.groups
+    rows = [{"params": group.parameters, "weight_decay": decay * group.decays} for group in groups]
     reference = torch.optim.AdamW(rows, lr=1e-3, betas=config.training.betas, foreach=False, fused=False)
     ours.optimizers.set_learning_rate(1e-3)
     for _ in range(10):

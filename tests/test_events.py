@@ -133,6 +133,8 @@ def test_a_line_without_one_of_its_fields_is_skipped_unless_the_field_has_a_defa
     "changes",
     [
         {"step": "3"},
+        {"step": 2**64},
+        {"train_loss": 10**400},
         {"step": 3.0},
         {"step": True},
         {"step": None},

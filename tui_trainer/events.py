@@ -253,6 +253,7 @@ _TYPES: dict[str, frozenset[type]] = {
     "Any": frozenset({str, int, float, bool, type(None), dict, list}),
 }
 _FIELD_TYPES = {kind: tuple((each.name, _TYPES[str(each.type)]) for each in fields(kind)) for kind in EVENTS.values()}
+LARGEST_INTEGER = 2**63
 LAST_TIME = 253_370_764_800
 """The first second of the year 9999: no clock shows more."""
 
@@ -304,6 +305,8 @@ def decode(line: bytes) -> Record | None:
         if name in payload:
             known[name] = value = payload[name]
             if type(value) not in types or (type(value) is float and not math.isfinite(value)):
+                return None
+            if type(value) is int and abs(value) > LARGEST_INTEGER:  # no float holds it, and no counter reaches it
                 return None
     return Record(time, segment, kind(**known))
 

@@ -184,6 +184,17 @@ def test_a_live_change_and_a_stop_resume_exactly(config: RunConfig, tmp_path: Pa
     assert rates(parts) == rates(whole)
 
 
+def test_a_live_weight_decay_reaches_the_optimizer(config: RunConfig, tmp_path: Path) -> None:
+    """As a stop and a resume with the new value would, bit for bit."""
+    live, resumed = RunDirectory(tmp_path / "live"), RunDirectory(tmp_path / "resumed")
+    value = {"key": "training.weight_decay", "value": 5.0}
+    hold_session(new(config, live), SendAtStep(live, 8, value), lambda directory: None)
+    hold_session(new(config, resumed), StopAtStep(resumed, 9), lambda directory: None)
+    hold(ResumedRun(resumed, changed(resumed.read_config(), weight_decay=5.0), "cpu"))
+    assert events(live, ControlApplied)[0].step == 9
+    assert sha_of(tensors_of(live)) == sha_of(tensors_of(resumed))
+
+
 def test_a_live_last_step_ends_the_run_there(config: RunConfig, run: RunDirectory) -> None:
     hold_session(
         new(config, run), SendAtStep(run, 8, {"key": "training.max_steps", "value": 12}), lambda directory: None

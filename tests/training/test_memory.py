@@ -114,7 +114,7 @@ def test_one_sequence_that_does_not_fit_is_a_clear_error(
     handle = train(new(config, run))
     assert handle.exit_code == 2
     lines = str(handle.failure).splitlines()
-    assert len(lines) == 3 and lines[0].startswith("out of memory at step 4, with one sequence at a time")
+    assert len(lines) == 3 and lines[0].startswith("out of memory in a step, with one sequence at a time")
     assert "context_length" in lines[1]
     assert [event.micro_batch_size for event in events(run, MicroBatchReduced)] == [4, 2, 1]
     assert_good(run)

@@ -39,7 +39,7 @@ def make(config: RunConfig) -> GPT:
 def test_the_groups_as_a_table(architecture: str, optimizer: str, expected: list[tuple[str, str, int, float]]) -> None:
     config = config_of(model={"architecture": architecture}, training={"optimizer": optimizer})
     model = make(config)
-    rows = [group.describe() for group in group_parameters(model, config.training)]
+    rows = [group.describe(0.1) for group in group_parameters(model, config.training)]
     assert [(row["name"], row["optimizer"], row["tensors"], row["weight_decay"]) for row in rows] == expected
     assert sum(row["parameters"] for row in rows) == sum(parameter.numel() for parameter in model.parameters())
     assert sum(row["tensors"] for row in rows) == len(list(model.parameters())), "a tied head is one tensor"

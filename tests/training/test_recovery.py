@@ -27,7 +27,7 @@ from tui_trainer.events import CheckpointSaved, RolledBack, RunFailed, RunFinish
 from tui_trainer.lr_schedule import make_schedule
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.runs.status import read_status
-from tui_trainer.training import attempt
+from tui_trainer.training import updater
 from tui_trainer.training.launch import ResumedRun, TrainingHandle
 from tui_trainer.training.learner import Learner
 from tui_trainer.training.optimizer import Optimizers
@@ -50,7 +50,7 @@ def poison(monkeypatch: pytest.MonkeyPatch) -> Callable[[Collection[int]], list[
 
     def apply(numbers: Collection[int]) -> list[int]:
         tried: list[int] = []
-        real_batch, real_update = TrainingWindows.batch, attempt.update
+        real_batch, real_update = TrainingWindows.batch, updater.update
 
         def batch(windows: TrainingWindows, number: int) -> Batch:
             tried.append(number)
@@ -67,7 +67,7 @@ def poison(monkeypatch: pytest.MonkeyPatch) -> Callable[[Collection[int]], list[
             return outcome
 
         monkeypatch.setattr(TrainingWindows, "batch", batch)
-        monkeypatch.setattr(attempt, "update", update)
+        monkeypatch.setattr(updater, "update", update)
         return tried
 
     return apply
@@ -131,7 +131,7 @@ def test_weights_and_optimizer_both_go_back(config: RunConfig, run: RunDirectory
     poison({7, 8, 9})
     before: dict[str, torch.Tensor] = {}
     handle = TrainingHandle(new(config, run), lambda directory: None)
-    real = attempt.update
+    real = updater.update
 
     def update(learner: Learner, *arguments: Any) -> Outcome | Skipped:
         if not before and CheckpointStore(run.checkpoints).pointer("last") == 5:
@@ -141,7 +141,7 @@ def test_weights_and_optimizer_both_go_back(config: RunConfig, run: RunDirectory
             handle.stop()
         return real(learner, *arguments)
 
-    attempt.update = update  # the fixture puts the original back
+    updater.update = update  # the fixture puts the original back
     handle.start()
     handle.join(60)
     assert handle.exit_code == 0 and before

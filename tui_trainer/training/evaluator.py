@@ -9,11 +9,11 @@ import numpy.typing as npt
 
 from tui_trainer.data.batches import EvaluationWindows
 from tui_trainer.data.tokens import TokenSplit
-from tui_trainer.training.attempt import TooLarge, too_large
 from tui_trainer.training.evaluation import Measurement, evaluate
 from tui_trainer.training.failures import OutOfMemory
 from tui_trainer.training.learner import Learner
 from tui_trainer.training.memory import halved, release_memory
+from tui_trainer.training.updater import TooLarge, too_large
 
 MAX_TRAIN_WINDOWS = 256
 """Enough windows for a steady figure of the train side; the validation side is always measured whole."""

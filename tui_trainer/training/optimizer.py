@@ -21,21 +21,21 @@ PREFIX = "optimizer."
 
 @dataclass(frozen=True)
 class ParameterGroup:
-    """Parameters that one optimizer treats alike."""
+    """Parameters that one optimizer treats alike; `decays`: whether the run's weight decay is meant for them."""
 
     name: str
     optimizer: str
-    weight_decay: float
+    decays: bool
     parameters: list[nn.Parameter]
 
-    def describe(self) -> dict[str, Any]:
-        """A row of the table that a person sees."""
+    def describe(self, weight_decay: float) -> dict[str, Any]:
+        """A row of the table that a person sees, for a run's weight decay."""
         return {
             "name": self.name,
             "optimizer": self.optimizer,
             "tensors": len(self.parameters),
             "parameters": sum(parameter.numel() for parameter in self.parameters),
-            "weight_decay": self.weight_decay,
+            "weight_decay": weight_decay if self.decays else 0.0,
         }
 
 
@@ -54,9 +54,9 @@ def group_parameters(model: nn.Module, training: TrainingConfig) -> list[Paramet
             place = vectors if parameter.dim() < 2 else hidden if name.startswith("blocks.") else embeddings
             place.append(parameter)
     groups = [
-        ParameterGroup("hidden matrices", "muon" if is_muon else "adamw", training.weight_decay, hidden),
-        ParameterGroup("embeddings, head", "adamw", 0.0 if is_muon else training.weight_decay, embeddings),
-        ParameterGroup("biases, norms", "adamw", 0.0, vectors),
+        ParameterGroup("hidden matrices", "muon" if is_muon else "adamw", decays=True, parameters=hidden),
+        ParameterGroup("embeddings, head", "adamw", decays=not is_muon, parameters=embeddings),
+        ParameterGroup("biases, norms", "adamw", decays=False, parameters=vectors),
     ]
     return [group for group in groups if group.parameters]
 
@@ -76,10 +76,17 @@ class Optimizers:
         self.parts: list[torch.optim.Optimizer] = []
         by_kind: dict[str, list[dict[str, Any]]] = {}
         for group in self.groups:
-            row = {"params": group.parameters, "weight_decay": group.weight_decay}
+            row = {"params": group.parameters, "decays": group.decays}
             by_kind.setdefault(group.optimizer, []).append(row)
         for kind, rows in by_kind.items():
             self.parts.append(_make(kind, rows, training))
+        self.set_weight_decay(training.weight_decay)
+
+    def set_weight_decay(self, weight_decay: float) -> None:
+        """For the groups that decay at all."""
+        for part in self.parts:
+            for group in part.param_groups:
+                group["weight_decay"] = weight_decay if group["decays"] else 0.0
 
     def set_learning_rate(self, learning_rate: float) -> None:
         """One rate for all groups: how strongly it acts on a matrix is the optimizer's affair."""

@@ -34,6 +34,7 @@ from tui_trainer.training.samples import SampleWriter
 from tui_trainer.training.steering import plan_steps
 from tui_trainer.training.text import Text, prepare_text
 from tui_trainer.training.trainer import Trainer
+from tui_trainer.training.updater import Updater
 
 
 def prepare_trainer(
@@ -75,6 +76,7 @@ def prepare_trainer(
         max_steps=max_steps,
         learner=learner,
         train_windows=windows,
+        updater=Updater(learner, progress.micro_batch_size),
         evaluator=Evaluator(
             text.split, config.model.context_length, progress.evaluation_rows, text.tokenizer.token_byte_lengths
         ),
@@ -183,5 +185,5 @@ def _started(run: RunDirectory, trainer: Trainer, text: Text, origin: Origin | N
         precision_reason=learner.precision.reason,
         micro_batch_size=trainer.progress.micro_batch_size,
         baseline_loss=unigram_loss(split.train, split.val, text.tokenizer.vocab_size),
-        parameter_groups=[group.describe() for group in learner.optimizers.groups],
+        parameter_groups=[group.describe(trainer.config.training.weight_decay) for group in learner.optimizers.groups],
     )

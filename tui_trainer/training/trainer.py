@@ -23,19 +23,18 @@ from tui_trainer.events import (
 )
 from tui_trainer.lr_schedule import make_schedule
 from tui_trainer.runs.status import StatusFile
-from tui_trainer.training.attempt import TooLarge, attempt_update
 from tui_trainer.training.device import peak_memory_bytes
 from tui_trainer.training.evaluator import Evaluator
 from tui_trainer.training.exactness import describe_machine
 from tui_trainer.training.failures import BadState, Diverged, OutOfMemory
 from tui_trainer.training.interruption import ControlDesk, StopRequested
 from tui_trainer.training.learner import Learner, find_non_finite
-from tui_trainer.training.memory import halved
 from tui_trainer.training.progress import Progress
 from tui_trainer.training.reports import evaluation_report, step_report
 from tui_trainer.training.samples import SampleWriter
 from tui_trainer.training.steering import change_setting, plan_steps
-from tui_trainer.training.step import Outcome, Skipped
+from tui_trainer.training.step import Skipped
+from tui_trainer.training.updater import Updater
 
 MAX_SKIPS = 3
 """So many skipped batches within `SKIP_WINDOW` steps are no matter of the batches any more."""
@@ -51,6 +50,7 @@ class Trainer:
     max_steps: int
     learner: Learner
     train_windows: TrainingWindows
+    updater: Updater
     evaluator: Evaluator
     samples: SampleWriter
     store: CheckpointStore
@@ -106,7 +106,7 @@ class Trainer:
             self._save(is_best=is_best)
         if is_evaluated or is_saved:
             self._enter("training", self.max_steps)
-        if self._has_lost_patience():
+        if is_evaluated and self._has_lost_patience():
             return "early_stopped"
         if self.progress.step >= self.max_steps:
             return "completed"
@@ -117,7 +117,14 @@ class Trainer:
         """One optimizer update, or, when it is interrupted or skipped, none."""
         started = time.monotonic()
         step, batch = self.progress.step + 1, self.progress.next_batch
-        outcome = self._attempt(step, batch)
+        outcome = self.updater.update(
+            self.train_windows.batch(batch),
+            self.learning_rate(step),
+            self.config.training.grad_clip,
+            self._check_control,
+            self._note_overflow,
+            self._note_smaller,
+        )
         if isinstance(outcome, Skipped):
             self._pass_over(step, outcome)
             return
@@ -131,39 +138,17 @@ class Trainer:
             epoch, memory = self.train_windows.epoch_of(batch), peak_memory_bytes(self.learner.device)
             self.tell(step_report(self.progress, epoch, outcome, tokens_per_second, memory))
 
-    def _attempt(self, step: int, batch: int) -> Outcome | Skipped:
-        """Tries the update of a step until it is made, or until trying again cannot help."""
-        while True:
-            outcome = attempt_update(
-                self.learner,
-                self.train_windows.batch(batch),
-                self.learning_rate(step),
-                self.config.training.grad_clip,
-                self.progress.micro_batch_size,
-                self._check_control,
-            )
-            if isinstance(outcome, TooLarge):
-                self._reduce_micro_batch(step, outcome.reason)
-            elif isinstance(outcome, Skipped) and outcome.is_overflow:
-                self.tell(StepSkipped(step, "overflow", outcome.loss, outcome.grad_norm, outcome.loss_scale))
-            else:
-                return outcome
-
-    def _reduce_micro_batch(self, step: int, reason: str) -> None:
-        """The batch stays what was asked for; less of it is in memory at once."""
-        size = self.progress.micro_batch_size
-        if size == 1:
-            raise OutOfMemory(
-                f"out of memory at step {step:,}, with one sequence at a time: {reason}\n"
-                f"choose a smaller model.context_length than {self.config.model.context_length}, or a smaller model;\n"
-                "the last complete step is saved"
-            )
-        self.progress.micro_batch_size = halved(size)
-        self.tell(MicroBatchReduced(step, self.progress.micro_batch_size, reason))
-
     def learning_rate(self, step: int) -> float:
         """The planned rate, lowered by each roll-back."""
         return self.schedule(step) * self.progress.learning_rate_factor
+
+    def _note_overflow(self, skipped: Skipped) -> None:
+        step = self.progress.step + 1
+        self.tell(StepSkipped(step, "overflow", skipped.loss, skipped.grad_norm, skipped.loss_scale))
+
+    def _note_smaller(self, reason: str) -> None:
+        self.progress.micro_batch_size = self.updater.micro_batch_size
+        self.tell(MicroBatchReduced(self.progress.step + 1, self.updater.micro_batch_size, reason))
 
     def _pass_over(self, step: int, skipped: Skipped) -> None:
         """Goes on to the next batch when a loss or a gradient is not finite."""
@@ -296,6 +281,7 @@ class Trainer:
                 continue
             if config.training.learning_rate != self.config.training.learning_rate:
                 self.progress.learning_rate_factor = 1.0  # who sets a rate means that rate
+            self.learner.optimizers.set_weight_decay(config.training.weight_decay)
             self.config, self.max_steps = config, max_steps
             self.schedule = make_schedule(config.training, max_steps)
             self.write_config(config)
