@@ -112,11 +112,13 @@ def test_unknown_events_are_skipped_and_unknown_fields_ignored():
 @pytest.mark.parametrize("kind", EVENTS.values(), ids=EVENTS)
 def test_a_line_without_one_of_its_fields_is_skipped_unless_the_field_has_a_default(kind):
     optional = {
-        RunStarted: {"resumed_from_step", "precision_reason", "micro_batch_size", "baseline_loss", "parameter_groups"},
+        RunStarted: {"resumed_from_step", "precision_reason", "micro_batch_size", "baseline_loss", "parameter_groups"}
+        | {"learning_rate_factor", "is_text_changed"},
         PhaseStarted: {"total"},
         StepSkipped: {"loss_scale"},
         MicroBatchReduced: {"phase"},
         ControlDiscarded: {"reason"},
+        ControlApplied: {"max_steps", "learning_rate_factor"},
         SampleGenerated: {"tokens", "quoted_tokens", "quote"},
     }.get(kind, set())
     sample = {"str": "x", "int": 1, "float": 1.5, "bool": True, "dict[str, Any]": {}, "dict[str, float]": {}}

@@ -13,6 +13,8 @@ PROCESS_BYTES = 400_000_000
 """What a process holds once torch has made a first step: measured, torch 2.13 on Linux, benchmarks/memory.py."""
 WASTE = 1.1
 """What the allocator cannot use again at once: measured likewise."""
+SAMPLE_SHARE = 0.05
+LEAST_SAMPLE_TOKENS = 32
 EVALUATION_TOKENS = 4096
 EVALUATION_LOGITS = 64_000_000
 
@@ -46,11 +48,17 @@ def memory_bytes(config: RunConfig, vocab_size: int) -> int:
 def training_bytes(config: RunConfig, vocab_size: int, micro_batch_size: int) -> int:
     """About the most memory that training itself takes in fp32: in a step, in an evaluation or in a save."""
     weights = parameter_count(config.model, vocab_size)
-    tokens = micro_batch_size * config.model.context_length
     evaluated = evaluation_batch_size(config, vocab_size) * config.model.context_length
-    step = weights * STEP_COPIES + tokens * _floats_per_token(config.model, vocab_size)
     evaluation = weights * STEP_COPIES + evaluated * vocab_size * 2
-    return round(WASTE * BYTES_PER_FLOAT * max(step, evaluation, weights * SAVE_COPIES))
+    others = round(WASTE * BYTES_PER_FLOAT * max(evaluation, weights * SAVE_COPIES))
+    return max(step_bytes(config, vocab_size, micro_batch_size), others)
+
+
+def step_bytes(config: RunConfig, vocab_size: int, micro_batch_size: int) -> int:
+    """About the most memory that a step takes in fp32: weights, optimizer, activations and logits."""
+    weights = parameter_count(config.model, vocab_size) * STEP_COPIES
+    tokens = micro_batch_size * config.model.context_length
+    return round(WASTE * BYTES_PER_FLOAT * (weights + tokens * _floats_per_token(config.model, vocab_size)))
 
 
 def _floats_per_token(model: ModelConfig, vocab_size: int) -> int:
@@ -65,6 +73,17 @@ def _floats_per_token(model: ModelConfig, vocab_size: int) -> int:
     else:
         block = (21 if is_modern else 16) * model.n_embd
     return model.n_layer * block + (6 if is_modern else 4) * vocab_size
+
+
+def sample_tokens(config: RunConfig) -> int:
+    """Tokens of one sample at an evaluation: as many as cost a twentieth of the training between two evaluations.
+
+    A token is written by a forward pass over the whole context, learned from by three passes over itself: a figure of
+    the configuration, not of the clock, so that two runs write the same.
+    """
+    training, prompts = config.training, max(1, len(config.sampling.prompts))
+    affordable = SAMPLE_SHARE * 3 * training.eval_interval * training.batch_size / prompts
+    return min(config.sampling.max_new_tokens, max(LEAST_SAMPLE_TOKENS, int(affordable)))
 
 
 def evaluation_batch_size(config: RunConfig, vocab_size: int) -> int:

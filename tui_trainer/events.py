@@ -46,6 +46,10 @@ class RunStarted(Event):
     """The validation loss, in nats a token, of a model that knows nothing but how often each token occurs."""
     parameter_groups: list[dict[str, Any]] = field(default_factory=list)
     """What the optimizer treats alike: name, optimizer, tensors, parameters, weight_decay."""
+    learning_rate_factor: float = 1.0
+    """What the planned learning rate is multiplied with, after roll-backs."""
+    is_text_changed: bool = False
+    """Whether the text is another one than before: earlier results say nothing about it."""
 
 
 @dataclass(frozen=True)
@@ -178,13 +182,15 @@ class AdviceCleared(Event):
 
 @dataclass(frozen=True)
 class ControlApplied(Event):
-    """A command from `control/` took effect."""
+    """A command from `control/` took effect; `max_steps` and `learning_rate_factor`: as they are from here on."""
 
     id: str
     action: str
     value: Any
     requested_by: str
     step: int
+    max_steps: int | None = None
+    learning_rate_factor: float | None = None
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ def test_settings_that_changed_are_read_again(run_dir, event):
 def test_the_plan_ends_with_a_last_step_that_was_set(run_dir):
     run = run_dir("quick-test")
     EventLogWriter(run.event_log, 0, lambda: 1.0).append(
-        ControlApplied("1", "set", {"key": "training.max_steps", "value": 3000}, "me", 2244)
+        ControlApplied("1", "set", {"key": "training.max_steps", "value": 3000}, "me", 2244, 3000)
     )
     follower = RunFollower(run)
     follower.drain()

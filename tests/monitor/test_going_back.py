@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from facts import advice, evaluated, fold, saved, started
 
-from tui_trainer.events import Record, RolledBack, RunFailed, SampleGenerated
+from tui_trainer.events import ControlApplied, Record, RolledBack, RunFailed, SampleGenerated
 from tui_trainer.monitor.follower import RunFollower
 from tui_trainer.runs.event_log import EventLogWriter
 
@@ -62,10 +62,27 @@ def test_the_planned_rate_is_multiplied_from_a_roll_back_on_and_no_more_before_i
     assert state.learning_rate_factor == 0.5
     state.apply(Record(70.0, 0, RolledBack(40, 58, "diverged", 0.25)))
     assert state.learning_rate_factor == 0.25
-    state.apply(started(resumed_from_step=50))
+    state.apply(started(resumed_from_step=50, learning_rate_factor=0.25))
     assert state.learning_rate_factor == 0.25
-    state.apply(started(resumed_from_step=30))
-    assert state.learning_rate_factor == 1.0
+    state.apply(Record(80.0, 0, ControlApplied("1", "set", None, "me", 60, 100, 1.0)))
+    assert state.learning_rate_factor == 1.0, "who sets a rate means that rate"
+    state.apply(Record(90.0, 0, RolledBack(40, 58, "diverged", 0.5)))
+    state.apply(started(resumed_from_step=40))
+    assert state.learning_rate_factor == 1.0, "killed before it was saved: the trainer does not know of it either"
+
+
+def test_advice_about_a_start_ends_with_the_next():
+    state = fold([started(), advice(0, "note", "resume"), advice(0, "note", "schedule"), advice(0, "note", "plateau")])
+    state.apply(started(resumed_from_step=0))
+    assert set(state.advice) == {"plateau"}
+
+
+def test_results_on_another_text_are_gone():
+    records = [started(), evaluated(0, 5.0, is_best=True), saved(0), evaluated(10, 4.0, is_best=True), saved(10)]
+    state = fold([*records, started(resumed_from_step=10, is_text_changed=True)])
+    assert state.evaluations == [] and state.best is None
+    state.apply(evaluated(10, 6.0, is_best=True))
+    assert state.best.val_loss == 6.0
 
 
 def test_a_roll_back_gives_no_time_back_but_a_resume_starts_from_its_checkpoint(step_event):

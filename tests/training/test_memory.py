@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from tui_trainer.config import RunConfig
 from tui_trainer.errors import UserError
 from tui_trainer.events import EvaluationCompleted, MicroBatchReduced, RunFinished, RunStarted, StepCompleted
 from tui_trainer.runs.directory import RunDirectory
-from tui_trainer.training import memory
+from tui_trainer.training import memory, updater
 from tui_trainer.training.launch import ResumedRun
 from tui_trainer.training.memory import choose_micro_batch_size, halved
 from tui_trainer.training.optimizer import Optimizers
@@ -80,6 +81,49 @@ def test_the_step_is_made_again_with_half_the_rows(
     assert sha_of(tensors_of(run)) == sha_of(tensors_of(small))
     steps = [[figures(event) for event in events(each, StepCompleted)] for each in (run, small)]
     assert steps[0] == steps[1]
+
+
+def test_what_the_failed_attempt_held_is_free_before_the_next(
+    config: RunConfig, run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A traceback that is still there keeps the logits alive, and then half of them fit no more than all."""
+    real, held, alive = torch.nn.functional.cross_entropy, [], []
+
+    def cross_entropy(logits: torch.Tensor, *arguments: Any, **options: Any) -> torch.Tensor:
+        if logits.requires_grad and len(logits) > 4 * 16:
+            held.append(weakref.ref(logits))
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(logits, *arguments, **options)
+
+    real_release = updater.release_memory
+
+    def release(device: torch.device) -> None:
+        real_release(device)
+        alive.append([reference() for reference in held if reference() is not None])
+
+    monkeypatch.setattr(torch.nn.functional, "cross_entropy", cross_entropy)
+    monkeypatch.setattr(updater, "release_memory", release)
+    hold(new(config, run))
+    assert len(held) == 1 and alive == [[]]
+
+
+def test_a_scaler_that_was_interrupted_starts_the_step_anew(
+    config: RunConfig, run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch's scaler refuses to unscale twice: memory that runs out right after it must not end the run."""
+    real, calls = torch.nn.utils.clip_grad_norm_, 0
+
+    def clip(*arguments: Any) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(*arguments)
+
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", clip)
+    handle = train(new(changed(config, precision="fp16"), run))
+    assert (handle.exit_code, handle.failure) == (0, None)
+    assert [(event.step, event.micro_batch_size) for event in events(run, MicroBatchReduced)] == [(3, 4)]
 
 
 def test_in_the_middle_of_a_run_nothing_but_the_rounding_changes(
@@ -172,6 +216,18 @@ def test_another_error_is_no_lack_of_memory(
 
 
 # What is decided before the start
+
+
+def test_files_that_the_kernel_keeps_while_there_is_room_are_free_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a container that has just read its text, almost all of its share is said to be in use."""
+    for name, content in (("max", "8000"), ("current", "7900"), ("stat", "anon 500\ninactive_file 7000\n")):
+        (tmp_path / f"memory.{name}").write_text(content)
+    monkeypatch.setattr(memory, "CONTROL_GROUP", tmp_path)
+    assert memory.free_bytes(torch.device("cpu")) == 7100
+    (tmp_path / "memory.max").write_text("max")
+    assert memory.free_bytes(torch.device("cpu")) > 1e6
 
 
 def chosen(monkeypatch: pytest.MonkeyPatch, config: RunConfig, free: float) -> int:

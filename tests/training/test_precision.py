@@ -70,6 +70,22 @@ def test_it_is_told_and_learns(config: RunConfig, run: RunDirectory, name: str) 
     assert losses[-1] < losses[0] - 1
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_gradients_are_clipped_after_the_scale_is_taken_out_again(tmp_path: Path, optimizer: str) -> None:
+    """Clipped before it, a norm would be 65,536 times too large and every update all but nothing."""
+    text = write_text(tmp_path)
+    config = tiny_config(text, model={"dropout": 0.0}, training={"optimizer": optimizer, "grad_clip": 0.5})
+    norms = {}
+    for name in ("fp32", "fp16"):
+        run = RunDirectory(tmp_path / name)
+        hold(new(changed(config, precision=name), run))
+        steps = events(run, StepCompleted)
+        assert all(event.is_clipped == (event.grad_norm > 0.5) for event in steps)
+        norms[name] = [event.grad_norm for event in steps]
+    assert norms["fp16"][:5] == pytest.approx(norms["fp32"][:5], rel=0.05)
+    assert norms["fp16"] == pytest.approx(norms["fp32"], rel=0.3)
+
+
 def test_an_overflow_lowers_the_scale_and_the_same_step_comes_again(
     config: RunConfig, run: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,7 +63,7 @@ def outcome_of(run: RunDirectory) -> dict[str, Any]:
         "diagnosis": {name: value for name, value in last.state["diagnosis"].items() if name != "marks"},
         "best": (store.load("best").step, sha_of(tensors_of(run, "best"), "model.")),
         "figures": figures_by_step,
-        "cleared": [event.rule for event in events(run, AdviceCleared)],
+        "samples": [figures(event) for event in events(run, SampleGenerated)],
     }
 
 
@@ -205,7 +205,7 @@ def leave_out(checkpoint: Checkpoint, name: str) -> tuple[dict[str, torch.Tensor
         ("skips", "progress"),
         ("rollbacks", "progress"),
         ("failed_step", "progress"),
-        ("notices", "cleared"),
+        ("sampled_step", "samples"),
     ],
 )
 def test_every_part_of_the_state_is_needed(config: RunConfig, tmp_path: Path, left_out: str, damaged: str) -> None:
@@ -216,7 +216,7 @@ def test_every_part_of_the_state_is_needed(config: RunConfig, tmp_path: Path, le
     store = CheckpointStore(whole.checkpoints)
     checkpoint = store.load("last")
     state = {key: dict(value) for key, value in checkpoint.state.items()}
-    state["progress"] |= {"skipped_batches": 3, "skips": [9], "rollbacks": 1, "failed_step": 30, "notices": ["data"]}
+    state["progress"] |= {"skipped_batches": 3, "skips": [9], "rollbacks": 1, "failed_step": 30}
     state["progress"] |= {"learning_rate_factor": 0.5, "micro_batch_size": 1, "evaluation_rows": 3}
     state["progress"] |= {"best_val_loss": 0.1}
     save: dict[str, Any] = {"metrics": checkpoint.metrics, "is_best": True, "keep": 9}

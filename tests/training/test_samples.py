@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_runs import StopAfter, events, figures, hold, new, sha_of, tensors_of, tiny_config, write_text
+from tiny_runs import StopAfter, changed, events, figures, hold, new, sha_of, tensors_of, tiny_config, write_text
 
 from tui_trainer.config import RunConfig
 from tui_trainer.data.tokenizers import ByteTokenizer
+from tui_trainer.estimates import sample_tokens
 from tui_trainer.events import EvaluationCompleted, SampleGenerated, StepCompleted
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.training.launch import ResumedRun
@@ -66,36 +67,55 @@ def test_a_stop_while_it_writes_keeps_the_evaluation(config: RunConfig, tmp_path
     hold_session(new(config, run), StopWhileWriting(), lambda directory: None)
     assert max(event.step for event in events(run, SampleGenerated)) == 0
     hold(ResumedRun(run, config, "cpu"))
+    assert events(run, SampleGenerated) == events(whole, SampleGenerated), "what it owed it wrote"
     assert [event.step for event in events(run, EvaluationCompleted)] == [0, 5, 10, 15, 20]
     assert sha_of(tensors_of(run)) == sha_of(tensors_of(whole))
 
 
-def writer(config: RunConfig, text: bytes, clock: list[float] | None = None) -> SampleWriter:
+def write(config: RunConfig, text: bytes, step: int = 0, is_cancelled=lambda: False) -> list[SampleGenerated] | None:
     train = torch.tensor(list(text), dtype=torch.uint8).numpy()
-    tick = (lambda: clock.pop(0)) if clock else (lambda: 0.0)
-    return SampleWriter(config.sampling, 1, ByteTokenizer(), train, tick)
+    return SampleWriter(ByteTokenizer(), train).write(learner_of(config), config, step, is_cancelled)
 
 
 def learner_of(config: RunConfig) -> Learner:
     return Learner.make(config, 256, torch.device("cpu"), FP32)
 
 
-def test_a_slow_model_writes_less(config: RunConfig) -> None:
-    """Half a second for three prompts; here each token takes a tenth of one."""
-    seconds = [number / 10 for number in range(100)]
-    samples = list(writer(config, b"x" * 100, seconds).write(learner_of(config), 0, lambda: False))
-    assert [sample.prompt for sample in samples] == PROMPTS
-    assert all(1 <= sample.tokens <= 3 for sample in samples)
+def test_how_much_it_writes_is_decided_by_the_configuration_alone(config: RunConfig) -> None:
+    """A twentieth of what the training between two evaluations costs: 0.15 x 5 steps x 4 sequences are less than 32."""
+    long = config.model_copy(update={"sampling": config.sampling.model_copy(update={"max_new_tokens": 300})})
+    assert [sample.tokens for sample in write(long, b"x" * 100) or ()] == [32, 32, 32]
+    seldom = changed(long, eval_interval=500)
+    assert sample_tokens(seldom) == 0.15 * 500 * 4 / 3
+    assert sample_tokens(changed(long, eval_interval=5000)) == 300
+    assert sample_tokens(changed(config, eval_interval=5000)) == 12
+
+
+def test_it_looks_for_a_stop_at_each_token(config: RunConfig) -> None:
+    looks = iter([False] * 20 + [True] * 999)
+    assert write(config, b"x" * 100, is_cancelled=lambda: next(looks)) is None
+    assert next(looks) and len(list(looks)) == 999 - 2
+
+
+def test_a_sample_that_does_not_fit_into_memory_ends_nothing(
+    config: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def out_of_memory(*arguments: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("tui_trainer.training.samples.write_tokens", out_of_memory)
+    assert write(config, b"x" * 100) == []
 
 
 def test_what_it_quotes_is_found(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tui_trainer.training.samples.write_tokens", lambda *arguments: iter(b"hello world"))
-    sample = next(iter(writer(config, b"say hello wor ld hello").write(learner_of(config), 3, lambda: False)))
+    (sample, *_) = write(config, b"say hello wor ld hello", 3) or ()
     assert (sample.tokens, sample.quoted_tokens, sample.quote) == (11, 9, "hello wor")
 
 
 def test_a_model_that_has_diverged_writes_nothing(config: RunConfig) -> None:
     learner = learner_of(config)
     learner.model.wte.weight.data.fill_(float("nan"))
-    assert list(writer(config, b"x" * 100).write(learner, 0, lambda: False)) == []
+    train = torch.zeros(100, dtype=torch.uint8).numpy()
+    assert SampleWriter(ByteTokenizer(), train).write(learner, config, 0, lambda: False) == []
     assert learner.model.training

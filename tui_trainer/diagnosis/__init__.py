@@ -2,7 +2,7 @@
 
 from tui_trainer.diagnosis.advice import Advice
 from tui_trainer.diagnosis.diagnosis import Diagnosis
-from tui_trainer.diagnosis.early_stopping import evaluations_without_gain
+from tui_trainer.diagnosis.early_stopping import evaluations_without_gain, has_lost_patience
 from tui_trainer.diagnosis.evaluations import Evaluation
 from tui_trainer.diagnosis.model_size import find_model_size
 from tui_trainer.diagnosis.overfitting import find_overfitting
@@ -17,4 +17,5 @@ __all__ = [
     "find_model_size",
     "find_overfitting",
     "find_verdict",
+    "has_lost_patience",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any, Self
 
 from tui_trainer.diagnosis.advice import Advice, without_silenced
@@ -15,6 +16,7 @@ from tui_trainer.events import (
     AdviceCleared,
     AdviceRaised,
     CheckpointSaved,
+    ControlApplied,
     EvaluationCompleted,
     Event,
     RolledBack,
@@ -59,6 +61,8 @@ class Diagnosis:
                 return self._roll_back(event)
             case CheckpointSaved():
                 history.mark(event.step)
+            case ControlApplied(max_steps=int(max_steps)):
+                history.facts = replace(history.facts, max_steps=max_steps)
             case RunStarted():
                 history.start(event)
                 return self._judge(event.resumed_from_step or 0, again=RULES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 def evaluations_without_gain(val_losses: Iterable[float], min_delta: float = 0.0) -> int:
@@ -19,3 +19,8 @@ def evaluations_without_gain(val_losses: Iterable[float], min_delta: float = 0.0
         else:
             without_gain += 1
     return without_gain
+
+
+def has_lost_patience(val_losses: Sequence[float], patience: int, min_delta: float) -> bool:
+    """Whether so many evaluations in a row were no better; a patience of 0 never ends."""
+    return bool(patience) and evaluations_without_gain(val_losses, min_delta) >= patience

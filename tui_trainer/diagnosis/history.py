@@ -76,7 +76,7 @@ class History:
     def start(self, event: RunStarted) -> None:
         """A run begins, or goes on from a checkpoint, whose moment it then is."""
         step = event.resumed_from_step
-        if step is None:
+        if step is None or event.is_text_changed:
             self.evaluations, self.moment, self.marks = [], Moment(), []
         else:
             self.go_back(step)

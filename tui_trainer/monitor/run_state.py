@@ -23,11 +23,12 @@ from tui_trainer.events import (
     StepCompleted,
     StepSkipped,
 )
-from tui_trainer.monitor.controls import setting_of
 from tui_trainer.monitor.eta import Pace
 from tui_trainer.monitor.history import Series
 
 FEED_LENGTH = 500
+START_RULES = ("checkpoint", "data", "resume", "schedule")
+"""Advice about one start of a run, which the next start makes void."""
 LEVELS = ("wrong", "warning", "note")
 MAX_PROMPTS = 16
 """Prompts whose newest sample is kept."""
@@ -43,8 +44,8 @@ class RunState:
     """The last step of the run, once it is known; it may be changed while the run goes on."""
     went_on_from: int = 0
     """The step of the checkpoint that a resume or a roll-back last went back to."""
-    rate_factors: list[tuple[int, float]] = field(default_factory=list)
-    """Of each roll-back: where it went back to, and what the planned learning rate is multiplied with from there."""
+    learning_rate_factor: float = 1.0
+    """What the planned learning rate is multiplied with by now: roll-backs make it smaller."""
     rolled_back_seconds: float = 0.0
     """Time spent until the last roll-back of this segment: the clock does not go back with the weights."""
     micro_batch_size: int | None = None
@@ -99,11 +100,6 @@ class RunState:
     def tokens_per_second(self) -> float | None:
         """Of the median recent step."""
         return self.pace.tokens_per_second(self.started.tokens_per_step) if self.started else None
-
-    @property
-    def learning_rate_factor(self) -> float:
-        """What the planned learning rate is multiplied with by now: roll-backs make it smaller."""
-        return self.rate_factors[-1][1] if self.rate_factors else 1.0
 
     @property
     def sample(self) -> SampleGenerated | None:
@@ -174,13 +170,17 @@ class RunState:
         self.started, self.ended, self.rolled_back_seconds = event, None, 0.0
         self.max_steps, self.micro_batch_size = event.max_steps, event.micro_batch_size
         self.pace = Pace()  # another process, perhaps on another device
+        self.learning_rate_factor = event.learning_rate_factor
         if event.resumed_from_step is not None:
             self._go_back_to(event.resumed_from_step)
+        self.advice = {rule: advice for rule, advice in self.advice.items() if rule not in START_RULES}
+        if event.is_text_changed:  # what was measured on the old text says nothing about the new one
+            self.evaluations, self.best, self.saved_best = [], None, None
 
     def _apply_roll_back(self, event: RolledBack) -> None:
         self.rolled_back_seconds = self.elapsed_seconds
         self._go_back_to(event.step)
-        self.rate_factors.append((event.step, event.learning_rate_factor))
+        self.learning_rate_factor = event.learning_rate_factor
 
     def _go_back_to(self, step: int) -> None:
         """A resume and a roll-back go on from a checkpoint: what came after it never happened.
@@ -198,7 +198,6 @@ class RunState:
             self.step = None
         self.advice = {rule: advice for rule, advice in self.advice.items() if advice.step <= step}
         self.samples = {prompt: sample for prompt, sample in self.samples.items() if sample.step <= step}
-        self.rate_factors = [(start, factor) for start, factor in self.rate_factors if start <= step]
 
     def _apply_step(self, event: StepCompleted) -> None:
         self.step = event
@@ -229,9 +228,10 @@ class RunState:
             del self.samples[next(iter(self.samples))]
 
     def _apply_control(self, event: ControlApplied) -> None:
-        key, value = setting_of(event) or ("", None)
-        if key == "training.max_steps" and type(value) is int and value > 0:
-            self.max_steps = value
+        """What holds from here on, as the trainer settled it."""
+        self.max_steps = event.max_steps or self.max_steps
+        if event.learning_rate_factor is not None:
+            self.learning_rate_factor = event.learning_rate_factor
 
     def _count_skip(self, event: StepSkipped) -> bool:
         """Whether a person should read about it: of the overflows of fp16 only the first is news."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -17,6 +18,7 @@ NAMES = {
     "threads": "threads",
     "torch": "torch",
     "instructions": "processor instructions",
+    "processor": "processor",
     "machine": "machine type",
 }
 
@@ -30,12 +32,24 @@ def describe_machine(learner: Learner) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "torch": str(torch.__version__),
         "instructions": torch.backends.cpu.get_cpu_capability(),
+        "processor": _processor(),
         "machine": platform.machine(),
     }
 
 
+def _processor() -> str:
+    """Its name: libraries choose their kernels by maker and model, not by instructions alone."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+
+
 def find_differences(before: dict[str, Any], now: dict[str, Any]) -> str:
     """What is another now, in words; empty when the resume is exact."""
+    if before.get("device") == now["device"] != "cpu":
+        return f"{now['device']} adds in another order each time"
     return ", ".join(
         f"{words} {before[name]} → {now[name]}"
         for name, words in NAMES.items()

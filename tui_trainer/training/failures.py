@@ -17,9 +17,10 @@ EXIT_DIVERGED = 3
 DIVERGED_REMEDY = "lower [training] learning_rate, for instance to a tenth, and check the data; the best is kept"
 
 
-MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory", "failed to allocate")
+MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory", "failed to allocate", "ALLOC_FAILED")
 """How torch's allocators say it: CUDA's has an error of its own, those of CPU and MPS raise plain RuntimeErrors."""
 
+MEMORY_REMEDY = "choose a smaller batch_size, context_length or model; the last checkpoint is kept"
 ACCELERATOR_REMEDY = "nothing on it can be trusted or saved any more; the last checkpoint is kept: resume from it"
 
 
@@ -50,6 +51,8 @@ def explain(error: BaseException) -> tuple[int, str]:
     """The exit code and at most three lines for a person."""
     if isinstance(error, UserError):
         code, text = EXIT_USAGE, str(error)
+    elif is_out_of_memory(error):
+        code, text = EXIT_USAGE, f"out of memory: {(str(error).splitlines() or [''])[0][:200]}\n{MEMORY_REMEDY}"
     elif isinstance(error, RuntimeError) and "CUDA error" in str(error):
         code, text = EXIT_ERROR, f"the GPU failed: {str(error).splitlines()[0]}\n{ACCELERATOR_REMEDY}"
     elif isinstance(error, Diverged):

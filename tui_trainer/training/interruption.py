@@ -43,14 +43,14 @@ class ControlDesk:
     A stop may come in the middle of a step. A change of a setting waits for the next one: `take_changes`.
     """
 
-    def __init__(self, folder: Path, switch: StopSwitch, emit: Callable[[Event], None], step: int) -> None:
+    def __init__(self, folder: Path, switch: StopSwitch, emit: Callable[[Event], None]) -> None:
         """Discards the commands that were meant for an earlier process of this run, and names them in the log."""
         self._folder = folder
         self._switch = switch
         self._emit = emit
         self._looked_at = 0.0
         self._changes: list[Command] = []
-        self.step = step
+        self.step = 0
         for command in take_commands(folder):
             self.discard(command, "it was meant for an earlier start")
 
@@ -74,10 +74,6 @@ class ControlDesk:
         changes, self._changes = self._changes, []
         return changes
 
-    def apply(self, command: Command) -> None:
-        """Says that a command took effect."""
-        self._emit(ControlApplied(command.id, command.action, command.value, command.requested_by, self.step))
-
     def discard(self, command: Command, reason: str) -> None:
         """Says that a command had no effect, and why."""
         self._emit(ControlDiscarded(command.id, command.action, command.value, command.requested_by, reason))
@@ -94,7 +90,7 @@ class ControlDesk:
         self._looked_at = now
         for command in take_commands(self._folder):
             if command.action == "stop":
-                self.apply(command)
+                self._emit(ControlApplied(command.id, "stop", command.value, command.requested_by, self.step))
                 self._switch.set()
             elif command.action == "set":
                 self._changes.append(command)

@@ -18,7 +18,7 @@ from tui_trainer.training.precision import Precision
 MODEL_PREFIX = "model."
 
 
-@dataclass(frozen=True)
+@dataclass
 class Learner:
     """The parts are made once; what is in them changes with each step."""
 
@@ -45,6 +45,13 @@ class Learner:
         tensors |= self.optimizers.tensors()
         tensors |= random_state.capture(self.device)
         return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
+
+    def renew_scaler(self) -> None:
+        """Forgets a step that broke off between unscaling and updating, which torch's own scaler cannot."""
+        state = self.scaler_state()
+        self.scaler = self.precision.make_scaler(self.device)
+        if state:
+            self.scaler.load_state_dict(state)
 
     def scaler_state(self) -> dict[str, Any]:
         """The loss scale and how long it has held, as plain values; empty when the loss is not scaled."""

@@ -10,21 +10,25 @@ import torch
 
 from tui_trainer.config import RunConfig
 from tui_trainer.errors import UserError
-from tui_trainer.estimates import training_bytes
+from tui_trainer.estimates import step_bytes, training_bytes
 
+CONTROL_GROUP = Path("/sys/fs/cgroup")
+"""Where a container finds its share of the machine."""
 USABLE_SHARE = 0.8
 """Of the free memory: the estimate is one, and others want to live too."""
 
 
 def choose_micro_batch_size(config: RunConfig, vocab_size: int, device: torch.device) -> int:
-    """The configured one, else the whole batch halved until its estimate fits into the free memory.
+    """The configured one, else the whole batch halved until the estimate of a step fits into the free memory.
 
     Raises:
         UserError: when not even one sequence can fit, however wrong the estimate.
     """
+    release_memory(device)
     free = free_bytes(device)
-    if training_bytes(config, vocab_size, 1) * USABLE_SHARE > free:
-        needed = training_bytes(config, vocab_size, 1)
+    # A save copies the weights to where the processor is: on a GPU that is no matter of its memory.
+    needed = (training_bytes if device.type == "cpu" else step_bytes)(config, vocab_size, 1)
+    if needed * USABLE_SHARE > free:
         raise UserError(
             f"this model needs about {needed / 1e9:,.1f} GB to train, {free / 1e9:,.1f} GB are free on {device}\n"
             "choose a smaller model.n_embd, model.n_layer, model.context_length or data.vocab_size"
@@ -32,7 +36,7 @@ def choose_micro_batch_size(config: RunConfig, vocab_size: int, device: torch.de
     if config.training.micro_batch_size:
         return config.training.micro_batch_size
     size = config.training.batch_size
-    while size > 1 and training_bytes(config, vocab_size, size) > USABLE_SHARE * free:
+    while size > 1 and step_bytes(config, vocab_size, size) > USABLE_SHARE * free:
         size = halved(size)
     return size
 
@@ -47,17 +51,27 @@ def free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     free = int(psutil.virtual_memory().available)
-    limit = _control_group_bytes("memory.max")
-    used = _control_group_bytes("memory.current")
-    return free if limit is None or used is None else min(free, max(0, limit - used))
+    limit, used = _number_in(CONTROL_GROUP / "memory.max"), _number_in(CONTROL_GROUP / "memory.current")
+    if limit is None or used is None:
+        return free
+    return min(free, max(0, limit - used + _reclaimable(CONTROL_GROUP / "memory.stat")))
 
 
-def _control_group_bytes(name: str) -> int | None:
+def _number_in(path: Path) -> int | None:
     """A figure of the container this runs in, or None when there is none."""
     try:
-        return int((Path("/sys/fs/cgroup") / name).read_text())
+        return int(path.read_text())
     except (OSError, ValueError):
         return None
+
+
+def _reclaimable(path: Path) -> int:
+    """Bytes of files that the kernel keeps only as long as nobody needs the room: the text was read a moment ago."""
+    try:
+        figures = dict(line.split() for line in path.read_text().splitlines())
+        return int(figures.get("inactive_file", 0))
+    except (OSError, ValueError):
+        return 0
 
 
 def release_memory(device: torch.device) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import replace
 
 import torch
 
@@ -15,7 +13,7 @@ from tui_trainer.data.batches import TrainingWindows
 from tui_trainer.diagnosis import Diagnosis
 from tui_trainer.errors import UserError
 from tui_trainer.estimates import evaluation_batch_size
-from tui_trainer.events import AdviceRaised, Event, RunStarted
+from tui_trainer.events import Event, RunStarted
 from tui_trainer.lr_schedule import settle_warmup
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.runs.files import replace_file
@@ -52,13 +50,14 @@ def prepare_trainer(
         StopRequested: when it was stopped meanwhile.
     """
     config, progress, origin = request.config, Progress(), None
+    control = ControlDesk(run.control, switch, emit)
     store = CheckpointStore(run.checkpoints)
     store.clean()
     if isinstance(request, ResumedRun):
         origin = resumption.load_origin(store)
         progress = origin.progress
         resumption.refuse_if_over(run, config, progress, config.training.max_steps)
-    control = ControlDesk(run.control, switch, emit, progress.step)
+    control.step = progress.step
     text = prepare_text(run, request, control, status, emit)
     windows = TrainingWindows(
         text.split.train, config.model.context_length, config.stride, config.training.batch_size, config.training.seed
@@ -80,7 +79,7 @@ def prepare_trainer(
         evaluator=Evaluator(
             text.split, config.model.context_length, progress.evaluation_rows, text.tokenizer.token_byte_lengths
         ),
-        samples=SampleWriter(config.sampling, config.training.seed, text.tokenizer, text.split.train),
+        samples=SampleWriter(text.tokenizer, text.split.train),
         store=store,
         control=control,
         status=status,
@@ -89,10 +88,12 @@ def prepare_trainer(
         progress=progress,
         diagnosis=Diagnosis.from_state(origin.diagnosis) if origin else Diagnosis(),
     )
+    _announce(run, trainer, text, origin)
+    if origin and origin.is_changed:
+        trainer.save(is_best=False)  # before what it was changed for is on the disk and no change any more
     # From here on the run goes on: what was changed for this start also holds for the next one.
     write_config(run, config)
-    text.remember(run)
-    _announce(run, trainer, text, origin)
+    text.remember(run, device=learner.device.type, precision=learner.precision.name)
     status.update(state="running", step=progress.step, max_steps=max_steps)
     return trainer
 
@@ -143,12 +144,11 @@ def _make_learner(
 
 def _settle_precision(run: RunDirectory, config: RunConfig, device: torch.device) -> Precision:
     """What was chosen at the first start holds for each resume on the same kind of device."""
-    manifest = run.describe()
+    before = run.describe()
     precision = choose_precision(config.training.precision, device)
-    if config.training.precision == "auto" and manifest.get("device") == device.type:
-        precision = replace(precision, name=str(manifest.get("precision", precision.name)))
-    settled = {"device": device.type, "precision": precision.name}
-    replace_file(run.manifest, json.dumps(manifest | settled, indent=2).encode())
+    is_settled = config.training.precision == "auto" and before.get("device") == device.type and "precision" in before
+    if is_settled and before["precision"] != precision.name:
+        return Precision(str(before["precision"]), "as at the start of this run")
     return precision
 
 
@@ -162,8 +162,7 @@ def _announce(run: RunDirectory, trainer: Trainer, text: Text, origin: Origin | 
     """The run is ready; what is to be said about its start follows."""
     trainer.tell(_started(run, trainer, text, origin))
     for notice in origin.notices if origin else ():
-        trainer.progress.notices.append(notice.rule)
-        trainer.tell(AdviceRaised(notice.rule, "note", notice.evidence, notice.remedy, trainer.progress.step, {}))
+        trainer.notice(notice.rule, notice.evidence, notice.remedy)
 
 
 def _started(run: RunDirectory, trainer: Trainer, text: Text, origin: Origin | None) -> RunStarted:
@@ -186,4 +185,6 @@ def _started(run: RunDirectory, trainer: Trainer, text: Text, origin: Origin | N
         micro_batch_size=trainer.progress.micro_batch_size,
         baseline_loss=unigram_loss(split.train, split.val, text.tokenizer.vocab_size),
         parameter_groups=[group.describe(trainer.config.training.weight_decay) for group in learner.optimizers.groups],
+        learning_rate_factor=trainer.progress.learning_rate_factor,
+        is_text_changed=text.is_changed,
     )

@@ -35,13 +35,18 @@ class Progress:
     """The place where it last went wrong."""
     learning_rate_factor: float = 1.0
     """What the planned learning rate is multiplied with: each roll-back halves it."""
-    notices: list[str] = field(default_factory=list)
-    """Rules of the advice about this start, which the next evaluation clears."""
+    sampled_step: int | None = None
+    """The step of the newest samples: an evaluation that was stopped before them still owes them."""
 
     @property
     def next_batch(self) -> int:
         """The number, from 1, of the batch that the next step learns from."""
         return self.step + 1 + self.skipped_batches
+
+    @property
+    def val_loss(self) -> float | None:
+        """The validation loss of exactly the weights of this step, or None when they were not evaluated."""
+        return self.val_losses[-1] if self.val_losses and self.evaluated_step == self.step else None
 
     def note_skip(self) -> int:
         """Passes over the batch of the next step and returns how many were skipped lately."""
@@ -60,7 +65,7 @@ class Progress:
                 "skipped_batches": self.skipped_batches + self.step - earlier.step,
                 "skips": [],
                 "rollbacks": self.rollbacks + 1,
-                "failed_step": self.step,
+                "failed_step": max(self.step, self.failed_step),
                 "learning_rate_factor": self.learning_rate_factor * factor,
             }
         )

@@ -11,13 +11,15 @@ from typing import Any
 
 from tui_trainer.checkpoints import Checkpoint, CheckpointStore
 from tui_trainer.config import RunConfig
-from tui_trainer.diagnosis import evaluations_without_gain
+from tui_trainer.diagnosis import evaluations_without_gain, has_lost_patience
 from tui_trainer.errors import UserError
 from tui_trainer.lr_schedule import describe_change, make_schedule
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.training.exactness import find_differences
 from tui_trainer.training.learner import Learner
 from tui_trainer.training.progress import Progress
+
+EXTENSION_REMEDY = 'To extend a run without a jump, begin it with schedule = "wsd", and extend it by a resume.'
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Origin:
     checkpoint: Checkpoint
     progress: Progress
     notices: list[Notice] = field(default_factory=list)
+    is_changed: bool = False
+    """Whether it is no longer what the checkpoint says, and so must be saved before anything builds on it."""
 
     @property
     def diagnosis(self) -> dict[str, Any]:
@@ -66,8 +70,8 @@ def refuse_if_over(run: RunDirectory, config: RunConfig, progress: Progress, max
             f"to go on: tui-trainer resume {run.path} --set training.max_steps={progress.step * 2}"
         )
     training = config.training
-    without_gain = evaluations_without_gain(progress.val_losses, training.early_stop_min_delta)
-    if training.early_stop_patience and without_gain >= training.early_stop_patience:
+    if has_lost_patience(progress.val_losses, training.early_stop_patience, training.early_stop_min_delta):
+        without_gain = evaluations_without_gain(progress.val_losses, training.early_stop_min_delta)
         raise UserError(
             f"{run.path}: stopped early at step {progress.step:,}: "
             f"{without_gain} evaluations without a better validation loss\n"
@@ -94,15 +98,15 @@ def follow_plan(
     if old == new:
         return origin
     step = origin.progress.step
+    if config.training.learning_rate != old_config.training.learning_rate:
+        origin.progress.learning_rate_factor = 1.0  # who sets a rate means that rate
+        origin.is_changed = True
     if old.shape == new.shape == "wsd" and new.max_steps > old.max_steps:
         earlier = _load_stable(store, old.stable_until, step)
         if earlier:
             return _go_back(origin, earlier, max_steps)
     if change := describe_change(old, new, step):
-        remedy = 'To extend a run without a jump, give it schedule = "wsd" from the start.'
-        origin.notices.append(Notice("schedule", change, remedy))
-    if config.training.learning_rate != old_config.training.learning_rate:
-        origin.progress.learning_rate_factor = 1.0  # who sets a rate means that rate
+        origin.notices.append(Notice("schedule", change, EXTENSION_REMEDY))
     return origin
 
 
@@ -111,8 +115,7 @@ def accept_changed_text(origin: Origin) -> Origin:
     progress = replace(origin.progress, best_step=None, best_val_loss=None, evaluated_step=None, val_losses=[])
     evidence = "the text or the tokenizer is not the one that this run was trained on before"
     remedy = "Its figures cannot be compared with the earlier ones; the best is sought anew."
-    checkpoint = replace(origin.checkpoint, state=origin.checkpoint.state | {"diagnosis": {}})
-    return Origin(checkpoint, progress, [*origin.notices, Notice("data", evidence, remedy)])
+    return Origin(origin.checkpoint, progress, [*origin.notices, Notice("data", evidence, remedy)], is_changed=True)
 
 
 def note_machine(origin: Origin, now: dict[str, Any]) -> None:
@@ -153,4 +156,6 @@ def _go_back(origin: Origin, earlier: Checkpoint, max_steps: int) -> Origin:
     progress.best_step, progress.best_val_loss = last.best_step, last.best_val_loss
     evidence = f"planned for {max_steps:,} steps now, it goes back to step {earlier.step:,}, before the decay"
     remedy = f"It goes on from there at the full rate; the steps up to {last.step:,} are made again without the decay."
-    return Origin(earlier, progress, [*origin.notices, Notice("schedule", evidence, remedy)])
+    if last.learning_rate_factor == 1.0:  # also when it was set anew just now
+        progress.learning_rate_factor = 1.0
+    return Origin(earlier, progress, [*origin.notices, Notice("schedule", evidence, remedy)], is_changed=True)

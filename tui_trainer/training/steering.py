@@ -10,19 +10,25 @@ from tui_trainer.errors import UserError
 from tui_trainer.presets import DEFAULT_EPOCHS, apply_resume_overrides
 
 
-def change_setting(config: RunConfig, value: Any) -> RunConfig:
-    """The configuration after a `set` command; what a resume may change, a command may, under the same checks.
+def change_setting(config: RunConfig, value: Any, windows: TrainingWindows, step: int) -> tuple[RunConfig, int]:
+    """The configuration and the last step after a `set` command, which may change what a resume may.
 
     Args:
         config: as it is.
         value: `{"key": "training.learning_rate", "value": 0.0003}`, as it came from `control/`.
+        windows: of the training text.
+        step: the last complete one.
 
     Raises:
         UserError: naming what is wrong.
     """
     if not isinstance(value, dict) or not isinstance(value.get("key"), str) or "value" not in value:
         raise UserError('a set command needs {"key": "section.key", "value": …}')
-    return apply_resume_overrides(config, [f"{value['key']}={_as_text(value['value'])}"])
+    changed = apply_resume_overrides(config, [f"{value['key']}={_as_text(value['value'])}"])
+    max_steps = plan_steps(changed, windows)
+    if max_steps < step:
+        raise UserError(f"step {step:,} is done already; to end the run, stop it")
+    return changed, max_steps
 
 
 def plan_steps(config: RunConfig, windows: TrainingWindows) -> int:

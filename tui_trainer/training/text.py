@@ -29,9 +29,9 @@ class Text:
     split: TokenSplit
     is_changed: bool = False
 
-    def remember(self, run: RunDirectory) -> None:
-        """Writes into the run what a resume must find again."""
-        marks = {"data": self.name, **_marks(self)}
+    def remember(self, run: RunDirectory, **settled: str) -> None:
+        """Writes into the run what a resume must find again, and what else was settled."""
+        marks = {"data": self.name, **_marks(self), **settled}
         replace_file(run.manifest, json.dumps(run.describe() | marks, indent=2).encode())
 
 

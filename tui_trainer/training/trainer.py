@@ -10,36 +10,35 @@ from dataclasses import dataclass
 from tui_trainer.checkpoints import CheckpointStore
 from tui_trainer.config import RunConfig
 from tui_trainer.data.batches import TrainingWindows
-from tui_trainer.diagnosis import Diagnosis, evaluations_without_gain
+from tui_trainer.diagnosis import Diagnosis, has_lost_patience
 from tui_trainer.errors import UserError
 from tui_trainer.events import (
     AdviceCleared,
+    AdviceRaised,
     CheckpointSaved,
+    ControlApplied,
     Event,
     MicroBatchReduced,
     PhaseStarted,
     RolledBack,
     StepSkipped,
 )
-from tui_trainer.lr_schedule import make_schedule
+from tui_trainer.lr_schedule import describe_change, make_schedule
 from tui_trainer.runs.status import StatusFile
+from tui_trainer.training import recovery
 from tui_trainer.training.device import peak_memory_bytes
 from tui_trainer.training.evaluator import Evaluator
 from tui_trainer.training.exactness import describe_machine
-from tui_trainer.training.failures import BadState, Diverged, OutOfMemory
+from tui_trainer.training.failures import BadState, OutOfMemory
 from tui_trainer.training.interruption import ControlDesk, StopRequested
 from tui_trainer.training.learner import Learner, find_non_finite
 from tui_trainer.training.progress import Progress
 from tui_trainer.training.reports import evaluation_report, step_report
+from tui_trainer.training.resumption import EXTENSION_REMEDY
 from tui_trainer.training.samples import SampleWriter
-from tui_trainer.training.steering import change_setting, plan_steps
+from tui_trainer.training.steering import change_setting
 from tui_trainer.training.step import Skipped
 from tui_trainer.training.updater import Updater
-
-MAX_SKIPS = 3
-"""So many skipped batches within `SKIP_WINDOW` steps are no matter of the batches any more."""
-MAX_ROLL_BACKS = 3
-RATE_CUT = 0.5
 
 
 @dataclass
@@ -61,6 +60,13 @@ class Trainer:
     progress: Progress
     diagnosis: Diagnosis
 
+    def __post_init__(self) -> None:
+        self.schedule = make_schedule(self.config.training, self.max_steps)
+        self._started = time.monotonic() - self.progress.elapsed_seconds
+        self._is_saved = self.store.pointer("last") == self.progress.step
+        self._notices: list[str] = []
+        self._first_step = self.progress.step
+
     def train(self) -> str:
         """Trains to the end and returns why it ended: completed, stopped or early_stopped.
 
@@ -71,19 +77,16 @@ class Trainer:
             OutOfMemory: when one sequence at a time is too much; the last complete step is saved.
         """
         self.learner.model.train()
-        self._started = time.monotonic() - self.progress.elapsed_seconds
-        self._is_saved = self.store.pointer("last") == self.progress.step
-        self.schedule = make_schedule(self.config.training, self.max_steps)
         try:
-            reason = self._loop()
+            return self._loop()
         except StopRequested:
-            reason = "stopped"
+            self._save_last()
+            return "stopped"
         except OutOfMemory:
             self._save_last()
             raise
-        self._save_last()
-        self.control.close()
-        return reason
+        finally:
+            self.control.close()
 
     def _loop(self) -> str:
         self._enter("training", self.max_steps)
@@ -99,19 +102,23 @@ class Trainer:
         self._apply_changes()
         is_evaluated = self._evaluation_is_due()
         is_best = is_evaluated and self._evaluate()
-        if is_evaluated:
-            self._write_samples()
-        is_saved = is_best or self._checkpoint_is_due()
+        is_sampled = self._samples_are_due() and self._write_samples()
+        reason = self._reason_to_end(is_evaluated=is_evaluated)
+        is_saved = is_best or self._checkpoint_is_due() or bool(reason and not self._is_saved)
         if is_saved:
-            self._save(is_best=is_best)
-        if is_evaluated or is_saved:
-            self._enter("training", self.max_steps)
-        if is_evaluated and self._has_lost_patience():
+            self.save(is_best=is_best)
+        if not reason:
+            if is_evaluated or is_sampled or is_saved:
+                self._enter("training", self.max_steps)
+            self._step()
+        return reason
+
+    def _reason_to_end(self, *, is_evaluated: bool) -> str | None:
+        training = self.config.training
+        patience, min_delta = training.early_stop_patience, training.early_stop_min_delta
+        if is_evaluated and has_lost_patience(self.progress.val_losses, patience, min_delta):
             return "early_stopped"
-        if self.progress.step >= self.max_steps:
-            return "completed"
-        self._step()
-        return None
+        return "completed" if self.progress.step >= self.max_steps else None
 
     def _step(self) -> None:
         """One optimizer update, or, when it is interrupted or skipped, none."""
@@ -154,19 +161,15 @@ class Trainer:
         """Goes on to the next batch when a loss or a gradient is not finite."""
         self.tell(StepSkipped(step, "non_finite", skipped.loss, skipped.grad_norm, skipped.loss_scale))
         self._is_saved = False
-        if self.progress.note_skip() >= MAX_SKIPS:
+        if self.progress.note_skip() >= recovery.MAX_SKIPS:
             raise BadState(f"step {step}: {skipped}")
 
     def _roll_back(self, reason: str) -> None:
-        """Goes back to the last checkpoint, weights and optimizer, with other batches ahead and half the rate."""
-        progress = self.progress
-        if progress.rollbacks >= MAX_ROLL_BACKS:
-            raise Diverged(f"{reason}, and going back {MAX_ROLL_BACKS} times with ever lower rates did not help")
-        checkpoint = self.store.load("last")
-        self.learner.load(checkpoint.tensors, checkpoint.state.get("scaler", {}))
-        self.progress = progress.go_back_to(Progress.from_state(checkpoint.state["progress"]), RATE_CUT)
+        """Goes back to the last checkpoint, with other batches ahead and half the rate."""
+        before = self.progress.step
+        self.progress = recovery.go_back(self.store, self.learner, self.progress, reason)
         self._is_saved = False
-        self.tell(RolledBack(checkpoint.step, progress.step, reason, self.progress.learning_rate_factor))
+        self.tell(RolledBack(self.progress.step, before, reason, self.progress.learning_rate_factor))
         self._enter("training", self.max_steps)
 
     def _evaluation_is_due(self) -> bool:
@@ -182,12 +185,6 @@ class Trainer:
         return not self._is_saved and (
             step % self.config.training.checkpoint_interval == 0 or step == self.schedule.stable_until
         )
-
-    def _has_lost_patience(self) -> bool:
-        """Whether so many evaluations in a row were no better; a patience of 0 never ends."""
-        training = self.config.training
-        without_gain = evaluations_without_gain(self.progress.val_losses, training.early_stop_min_delta)
-        return bool(training.early_stop_patience) and without_gain >= training.early_stop_patience
 
     def _evaluate(self) -> bool:
         """Measures both sides in the same way and says whether the validation loss is the best so far."""
@@ -215,14 +212,29 @@ class Trainer:
     def _note_fewer_rows(self, reason: str) -> None:
         self.progress.evaluation_rows = self.evaluator.rows
         self.tell(MicroBatchReduced(self.progress.step, self.evaluator.rows, reason, "evaluating"))
+        self._enter("evaluating", len(self.evaluator))
 
-    def _write_samples(self) -> None:
-        """What the model writes by now; it costs time and changes nothing."""
+    def _samples_are_due(self) -> bool:
+        progress = self.progress
+        return bool(self.config.sampling.prompts) and progress.evaluated_step == progress.step != progress.sampled_step
+
+    def _write_samples(self) -> bool:
+        """What the model writes by now, unless somebody asks to stop: then the next start owes it."""
         self._enter("sampling", None)
-        for sample in self.samples.write(self.learner, self.progress.step, self.control.is_stopping):
+        samples = self.samples.write(self.learner, self.config, self.progress.step, self.control.is_stopping)
+        if samples is not None:
+            self.progress.sampled_step = self.progress.step
+            self._is_saved = False
+        for sample in samples or ():
             self.tell(sample)
+        return True
 
-    def _save(self, *, is_best: bool) -> None:
+    def save(self, *, is_best: bool) -> None:
+        """Saves the state of this step.
+
+        Raises:
+            BadState: when it holds a number that is not finite; nothing is saved.
+        """
         started = time.monotonic()
         self._enter("saving", None)
         progress = self.progress
@@ -232,7 +244,6 @@ class Trainer:
             raise BadState(f"step {progress.step}: {name} is not finite")
         if progress.step > progress.failed_step:
             progress.rollbacks = 0
-        notices, progress.notices = progress.notices, []
         path = self.store.save(
             progress.step,
             tensors,
@@ -242,51 +253,60 @@ class Trainer:
                 "diagnosis": self.diagnosis.as_state(),
                 "machine": describe_machine(self.learner),
             },
-            {"val_loss": self._val_loss()},
+            {"val_loss": progress.val_loss},
             is_best=is_best,
             is_stable=progress.step == self.schedule.stable_until,
             keep=self.config.training.keep_checkpoints,
         )
         self._is_saved = True
         self.tell(CheckpointSaved(progress.step, path.name, is_best, round(time.monotonic() - started, 3)))
-        for rule in notices:
-            self.tell(AdviceCleared(rule, progress.step))
+        if progress.step > self._first_step:
+            for rule in self._notices:
+                self.tell(AdviceCleared(rule, progress.step))
+            self._notices = []
+
+    def notice(self, rule: str, evidence: str, remedy: str) -> None:
+        """Says something about how the run goes on; it stands until the next save of a later step."""
+        self._notices.append(rule)
+        self._first_step = self.progress.step
+        self.tell(AdviceRaised(rule, "note", evidence, remedy, self.progress.step, {}))
 
     def _save_last(self) -> None:
         """Saves the last complete step; when its weights are not finite, the step it goes back to."""
         if self._is_saved:
             return
         try:
-            self._save(is_best=False)
+            self.save(is_best=False)
         except BadState as error:
             self._roll_back(str(error))
-            self._save(is_best=False)
-
-    def _val_loss(self) -> float | None:
-        """The validation loss of exactly these weights, or None when they were not evaluated."""
-        is_measured = self.progress.evaluated_step == self.progress.step
-        return self.progress.val_losses[-1] if is_measured and self.progress.val_losses else None
+            self.save(is_best=False)
 
     def _apply_changes(self) -> None:
         """Settings that somebody changed while the run goes on."""
         self.control.step = self.progress.step
         for command in self.control.take_changes():
             try:
-                config = change_setting(self.config, command.value)
-                max_steps = plan_steps(config, self.train_windows)
-                if max_steps < self.progress.step:
-                    raise UserError(f"step {self.progress.step:,} is done already; to end the run, stop it")
+                config, max_steps = change_setting(self.config, command.value, self.train_windows, self.progress.step)
             except UserError as error:
                 self.control.discard(command, str(error))
                 continue
             if config.training.learning_rate != self.config.training.learning_rate:
                 self.progress.learning_rate_factor = 1.0  # who sets a rate means that rate
-            self.learner.optimizers.set_weight_decay(config.training.weight_decay)
-            self.config, self.max_steps = config, max_steps
-            self.schedule = make_schedule(config.training, max_steps)
-            self.write_config(config)
-            self.status.update(max_steps=max_steps)
-            self.control.apply(command)
+            self._go_on_with(config, max_steps)
+            what = (command.id, command.action, command.value, command.requested_by)
+            self.tell(ControlApplied(*what, self.progress.step, max_steps, self.progress.learning_rate_factor))
+
+    def _go_on_with(self, config: RunConfig, max_steps: int) -> None:
+        """Makes a changed configuration that of the run."""
+        before, self.schedule = self.schedule, make_schedule(config.training, max_steps)
+        self.learner.optimizers.set_weight_decay(config.training.weight_decay)
+        self.config, self.max_steps = config, max_steps
+        self._is_saved = False
+        self.write_config(config)
+        self.status.update(max_steps=max_steps)
+        is_longer = before.max_steps != max_steps
+        if is_longer and (change := describe_change(before, self.schedule, self.progress.step)):
+            self.notice("schedule", change, EXTENSION_REMEDY)
 
     def tell(self, event: Event) -> None:
         """Records a fact, and what it means."""

@@ -87,6 +87,7 @@ class Updater:
         if isinstance(found, TooLarge):
             # Only here, outside the except: until then the traceback holds the tensors that are in the way.
             learner.optimizers.zero_grad()
+            learner.renew_scaler()
             release_memory(learner.device)
         return found
 
