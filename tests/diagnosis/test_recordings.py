@@ -14,6 +14,9 @@ the tokens of the run and written into the line of RunStarted. Advice in the log
     unlearnable               quick-test on random characters
     plateau                   one layer of width 4 on tinyshakespeare, constant learning_rate=0.02
     memorizing                quick-test on the-verdict, learning_rate=2e-3, no dropout
+    sampling                  quick-test, 400 steps, with the samples and the baseline of the trainer itself
+    looping                   the same at temperature 0
+    reciting                  quick-test on this project's ARCHITECTURE.md, muon, learning_rate=3e-3, temperature 0.3
 """
 
 from __future__ import annotations
@@ -23,10 +26,21 @@ import json
 import pytest
 from replays import RECORDINGS, advice_on, changes, recorded_events
 
-from tui_trainer.diagnosis import Diagnosis
-from tui_trainer.events import AdviceCleared, AdviceRaised, EvaluationCompleted, Record, RunStarted, decode, encode
+from tui_trainer.diagnosis import Diagnosis, Evaluation
+from tui_trainer.diagnosis.memorization import find_memorization
+from tui_trainer.diagnosis.samples import read_sample
+from tui_trainer.events import (
+    AdviceCleared,
+    AdviceRaised,
+    EvaluationCompleted,
+    Record,
+    RunStarted,
+    SampleGenerated,
+    decode,
+    encode,
+)
 
-HEALTHY = ["quick-test", "modern", "shakespeare-char"]
+HEALTHY = ["quick-test", "modern", "shakespeare-char", "sampling"]
 FAULTY = {
     "diverging": [("divergence", "wrong", 20), ("divergence", "", 290), ("learning_rate_high", "warning", 290)],
     "exploding": [("divergence", "wrong", 45)],
@@ -40,6 +54,8 @@ FAULTY = {
     "too-low": [("learning_rate_low", "warning", 100)],
     "unlearnable": [("plateau", "warning", 200)],
     "plateau": [("plateau", "note", 525), ("plateau", "", 775)],
+    "looping": [("repetition", "note", 80)],
+    "reciting": [("model_size", "note", 0), ("model_size", "", 300), ("overfitting", "wrong", 300)],
     "overfitting": [
         ("model_size", "note", 0),
         ("model_size", "", 503),
@@ -112,6 +128,22 @@ def test_evidence_has_numbers_and_remedies_are_short(name):
             assert sum(character.isdigit() for character in advice.evidence) >= 4
             assert len(advice.evidence) < 200
             assert len(advice.remedy) < 220
+
+
+def test_samples_that_recite_the_text_are_noticed_beside_the_overfitting_that_says_it_first():
+    """Real samples: from step 600 on, half of one and more stands so in the text; before step 400 none does."""
+    held, samples, evaluations = {}, [], []
+    for event in recorded_events("reciting"):
+        if isinstance(event, EvaluationCompleted):
+            evaluations.append(Evaluation(event.step, event.train_eval_loss, event.val_loss))
+        if isinstance(event, SampleGenerated):
+            samples = [*samples, read_sample(event)][-4:]
+            level = "warning" if any(held.values()) else None
+            held[event.step] = find_memorization(samples, evaluations, level)
+    assert not any(held[step] for step in held if step < 400)
+    late = [held[step] for step in held if step >= 700]
+    assert len(late) > 3 and all(advice and advice.level == "warning" for advice in late)
+    assert "letter for letter" in late[0].evidence
 
 
 def test_recordings_are_small():

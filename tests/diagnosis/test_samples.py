@@ -41,7 +41,7 @@ def gibberish(seed: int, count: int = 80) -> str:
     return " ".join(chance.choice(WORDS) for _ in range(count))
 
 
-@pytest.mark.parametrize("text", [ENGLISH, KOREAN, TABLE, gibberish(1), "", "a", "the", " " * 500, "-" * 500])
+@pytest.mark.parametrize("text", [ENGLISH, KOREAN, TABLE, gibberish(1), "", "a", "the"])
 def test_healthy_and_short_texts_repeat_little(text):
     assert measure_repetition(text)[0] < 0.25
 
@@ -90,7 +90,10 @@ def repeating(*shares: float, step: int = 500) -> list[Sample]:
 def test_repetition_is_a_note_with_the_words_of_the_guide():
     advice = find_repetition(repeating(0.9, 0.6), 1000)
     assert (advice.rule, advice.level) == ("repetition", "note")
-    assert advice.evidence == "75% of a sample has stood in it before at temperature 0.8, again and again “the the ”"
+    assert (
+        advice.evidence
+        == "75% of a sample has stood in it before, the median of 2 at temperature 0.8: again and again “the the ”"
+    )
     assert all(word in advice.remedy for word in ("higher temperature", "top-k", "top-p", "longer", "more data"))
 
 
@@ -178,3 +181,8 @@ def test_samples_raise_and_clear_through_the_door():
     assert kinds[0] == (True, 600)
     assert kinds[-1] == (False, 1100)
     assert [step for is_raised, step in kinds if not is_raised] == [1100]
+
+
+@pytest.mark.parametrize(("text", "share"), [("\n" * 32, 1.0), (" \n" * 20, 1.0), ("*" * 64, 0.98), ("\n" * 8, 0.0)])
+def test_a_text_of_nothing_but_one_character_repeats_itself(text, share):
+    assert measure_repetition(text)[0] == pytest.approx(share, abs=0.01)

@@ -29,5 +29,8 @@ def find_repetition(samples: Sequence[Sample], max_steps: int, raised_level: str
         return None
     worst = max(samples, key=lambda sample: sample.repeated_share)
     temperature = "" if worst.temperature is None else f" at temperature {worst.temperature:g}"
-    evidence = f"{share:.0%} of a sample has stood in it before{temperature}, again and again “{worst.repeated}”"
+    evidence = (
+        f"{share:.0%} of a sample has stood in it before, the median of {len(samples)}{temperature}: "
+        f"again and again “{worst.repeated}”"
+    )
     return Advice(RULE, "note", evidence, REMEDY, {"repeated_share": share, "samples": len(samples)})

@@ -11,6 +11,8 @@ from tui_trainer.events import SampleGenerated
 
 PIECE = 8
 """Characters that must come again to count as repeated: longer than most words, and a whole phrase in Korean."""
+NOTHING = 0.1
+"""Of a text: when less is left without its runs of the same character, there is nothing else in it."""
 SHOWN = 40
 """Characters of a text that evidence shows."""
 MOST_CHARACTERS = 20_000
@@ -54,9 +56,13 @@ def measure_repetition(text: str) -> tuple[float, str]:
     """The share of the text's pieces of eight characters that came before, and the one that comes most often.
 
     Characters, not words: that holds for any tokenizer and for languages without spaces. Runs of the same
-    character or of spaces count once, because tables and code have them. Too short a text repeats nothing.
+    character or of spaces count once, because tables and code have them; a text of nothing else repeats itself.
+    Too short a text repeats nothing.
     """
-    text = re.sub(r"(\W)\1+", r"\1", re.sub(r"\s+", " ", text[:MOST_CHARACTERS])).strip()
+    whole = text[:MOST_CHARACTERS]
+    text = re.sub(r"(\W)\1+", r"\1", re.sub(r"\s+", " ", whole)).strip()
+    if len(whole) >= 2 * PIECE and len(text) <= NOTHING * len(whole):
+        return 1 - len(text) / len(whole), whole[:PIECE].replace("\n", "⏎").replace(" ", "␣")
     pieces = Counter(text[start : start + PIECE] for start in range(len(text) - PIECE + 1))
     count = pieces.total()
     if count < 2 * PIECE:
