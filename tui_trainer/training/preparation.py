@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 
@@ -35,6 +36,23 @@ from tui_trainer.training.trainer import Trainer
 from tui_trainer.training.updater import Updater
 
 
+@dataclass
+class Plan:
+    """What is settled before anything large is made."""
+
+    config: RunConfig
+    max_steps: int
+    text: Text
+    windows: TrainingWindows
+    progress: Progress
+    origin: Origin | None
+
+    @property
+    def vocab_size(self) -> int:
+        """Tokens in the vocabulary."""
+        return self.text.tokenizer.vocab_size
+
+
 def prepare_trainer(
     run: RunDirectory,
     request: NewRun | ResumedRun,
@@ -49,36 +67,21 @@ def prepare_trainer(
         UserError: for data or a checkpoint that cannot be used, and for a run that is over.
         StopRequested: when it was stopped meanwhile.
     """
-    config, progress, origin = request.config, Progress(), None
     control = ControlDesk(run.control, switch, emit)
     store = CheckpointStore(run.checkpoints)
     store.clean()
-    if isinstance(request, ResumedRun):
-        origin = resumption.load_origin(store)
-        progress = origin.progress
-        resumption.refuse_if_over(run, config, progress, config.training.max_steps)
-    control.step = progress.step
-    text = prepare_text(run, request, control, status, emit)
-    windows = TrainingWindows(
-        text.split.train, config.model.context_length, config.stride, config.training.batch_size, config.training.seed
-    )
-    max_steps = plan_steps(config, windows)
-    if origin:
-        resumption.refuse_if_over(run, config, progress, max_steps)
-        origin = _settle_origin(run, store, origin, text, windows, (config, max_steps))
-        progress = origin.progress
-    config = _with_warmup(config, max_steps)
-    _settle_sizes(progress, config, text.tokenizer.vocab_size, device)  # before anything large is made
-    learner = _make_learner(run, config, text.tokenizer.vocab_size, device, origin)
+    plan = _settle(run, request, store, control, status, emit)
+    config, progress, text, origin = plan.config, plan.progress, plan.text, plan.origin
+    _settle_sizes(plan, device)
+    learner = _make_learner(run, plan, device)
+    context_length, lengths = config.model.context_length, text.tokenizer.token_byte_lengths
     trainer = Trainer(
         config=config,
-        max_steps=max_steps,
+        max_steps=plan.max_steps,
         learner=learner,
-        train_windows=windows,
+        train_windows=plan.windows,
         updater=Updater(learner, progress.micro_batch_size),
-        evaluator=Evaluator(
-            text.split, config.model.context_length, progress.evaluation_rows, text.tokenizer.token_byte_lengths
-        ),
+        evaluator=Evaluator(text.split, context_length, progress.evaluation_rows, lengths),
         samples=SampleWriter(text.tokenizer, text.split.train),
         store=store,
         control=control,
@@ -94,8 +97,35 @@ def prepare_trainer(
     # From here on the run goes on: what was changed for this start also holds for the next one.
     write_config(run, config)
     text.remember(run, device=learner.device.type, precision=learner.precision.name)
-    status.update(state="running", step=progress.step, max_steps=max_steps)
+    status.update(state="running", step=progress.step, max_steps=plan.max_steps)
     return trainer
+
+
+def _settle(
+    run: RunDirectory,
+    request: NewRun | ResumedRun,
+    store: CheckpointStore,
+    control: ControlDesk,
+    status: StatusFile,
+    emit: Callable[[Event], None],
+) -> Plan:
+    """From where, on which text and how far; whatever is to be refused is refused here."""
+    config, progress, origin = request.config, Progress(), None
+    if isinstance(request, ResumedRun):
+        origin = resumption.load_origin(store)
+        progress = origin.progress
+        resumption.refuse_if_over(run, config, progress, config.training.max_steps)
+    control.step = progress.step
+    text = prepare_text(run, request, control, status, emit)
+    windows = TrainingWindows(
+        text.split.train, config.model.context_length, config.stride, config.training.batch_size, config.training.seed
+    )
+    max_steps = plan_steps(config, windows)
+    if origin:
+        resumption.refuse_if_over(run, config, progress, max_steps)
+        origin = _settle_origin(run, store, origin, text, windows, (config, max_steps))
+        progress = origin.progress
+    return Plan(_with_warmup(config, max_steps), max_steps, text, windows, progress, origin)
 
 
 def write_config(run: RunDirectory, config: RunConfig) -> None:
@@ -123,13 +153,12 @@ def _with_warmup(config: RunConfig, max_steps: int) -> RunConfig:
     return config.model_copy(update={"training": config.training.model_copy(update=warmup)})
 
 
-def _make_learner(
-    run: RunDirectory, config: RunConfig, vocab_size: int, device: torch.device, origin: Origin | None
-) -> Learner:
+def _make_learner(run: RunDirectory, plan: Plan, device: torch.device) -> Learner:
     """Network and optimizers: drawn from the seed, or as the checkpoint has them, with its threads and randomness."""
+    origin = plan.origin
     if origin:
         settle_threads(origin.checkpoint.state.get("machine", {}).get("threads"))
-    learner = Learner.make(config, vocab_size, device, _settle_precision(run, config, device))
+    learner = Learner.make(plan.config, plan.vocab_size, device, _settle_precision(run, plan.config, device))
     if origin:
         if mismatches := resumption.find_mismatches(learner, origin.checkpoint):
             raise UserError(
@@ -152,10 +181,11 @@ def _settle_precision(run: RunDirectory, config: RunConfig, device: torch.device
     return precision
 
 
-def _settle_sizes(progress: Progress, config: RunConfig, vocab_size: int, device: torch.device) -> None:
+def _settle_sizes(plan: Plan, device: torch.device) -> None:
     """How much is in memory at once: sums are cut there, so a resume keeps what the first start decided."""
-    progress.micro_batch_size = progress.micro_batch_size or choose_micro_batch_size(config, vocab_size, device)
-    progress.evaluation_rows = progress.evaluation_rows or evaluation_batch_size(config, vocab_size)
+    progress, config = plan.progress, plan.config
+    progress.micro_batch_size = progress.micro_batch_size or choose_micro_batch_size(config, plan.vocab_size, device)
+    progress.evaluation_rows = progress.evaluation_rows or evaluation_batch_size(config, plan.vocab_size)
 
 
 def _announce(run: RunDirectory, trainer: Trainer, text: Text, origin: Origin | None) -> None:
