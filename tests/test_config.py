@@ -199,9 +199,8 @@ def test_the_program_prints_the_mistake_alone_and_exits_with_2(file, monkeypatch
 
 def test_what_is_left_out_is_derived():
     config = parse_config({"model": {"context_length": 32}, "training": {"batch_size": 6}}, "x")
-    assert (config.stride, config.micro_batch_size, config.tokens_per_step) == (32, 6, 192)
-    config = parse_config({"data": {"stride": 5}, "training": {"batch_size": 6, "micro_batch_size": 3}}, "x")
-    assert (config.stride, config.micro_batch_size) == (5, 3)
+    assert (config.stride, config.tokens_per_step) == (32, 192)
+    assert parse_config({"data": {"stride": 5}}, "x").stride == 5
 
 
 def test_a_file_name_that_is_no_utf8_is_refused_since_no_toml_could_repeat_it():

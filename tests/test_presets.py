@@ -272,3 +272,10 @@ def test_shakespeare_fast_is_as_wide_and_deep_and_has_a_quarter_of_the_tokens():
         assert getattr(slow.model, name) == getattr(fast.model, name)
     assert fast.tokens_per_step * fast.training.max_steps <= slow.tokens_per_step * slow.training.max_steps / 4
     assert (fast.model.architecture, fast.training.optimizer) == ("modern", "muon")
+
+
+def test_a_run_that_is_shortened_to_within_its_warm_up_is_no_mistake():
+    config = apply_overrides(config_of("shakespeare-char"), ["training.warmup_steps=100"])
+    shorter = apply_resume_overrides(config, ["training.max_steps=60"])
+    assert (shorter.training.max_steps, shorter.training.warmup_steps) == (60, 60)
+    assert apply_resume_overrides(config, ["training.max_steps=600"]).training.warmup_steps == 100

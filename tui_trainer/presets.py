@@ -133,6 +133,7 @@ def apply_overrides(config: RunConfig, overrides: Sequence[str]) -> RunConfig:
     return parse_config(tables, " ".join(_shown(override) for override in overrides))
 
 
+LENGTH = ("training", "max_steps")
 RESUMABLE = frozenset(
     {
         "max_steps",
@@ -158,7 +159,7 @@ def apply_resume_overrides(config: RunConfig, overrides: Sequence[str]) -> RunCo
     Raises:
         UserError: for an override that is wrong or that a run cannot change on its way.
     """
-    changed = apply_overrides(config, overrides)
+    changed = apply_overrides(_ending_within_warmup(config, overrides), overrides)
     for override in overrides:
         section, key, value = _parse_override(override)
         renamed = next(iter(rename_aliases({section: {key: value}}, _shown(override))[section]))
@@ -168,6 +169,16 @@ def apply_resume_overrides(config: RunConfig, overrides: Sequence[str]) -> RunCo
                 f"resume can change training.{', '.join(sorted(RESUMABLE))}"
             )
     return changed
+
+
+def _ending_within_warmup(config: RunConfig, overrides: Sequence[str]) -> RunConfig:
+    """The configuration with a warm-up that fits a shorter run: who shortens one need not know of its warm-up."""
+    lengths = [value for section, key, value in map(_parse_override, overrides) if (section, key) == LENGTH]
+    warmup = config.training.warmup_steps or 0
+    if not lengths or type(lengths[-1]) is not int or not 0 < lengths[-1] < warmup:
+        return config
+    shorter = config.training.model_copy(update={"warmup_steps": lengths[-1]})
+    return config.model_copy(update={"training": shorter})
 
 
 def with_data(config: RunConfig, paths: Sequence[str]) -> RunConfig:
