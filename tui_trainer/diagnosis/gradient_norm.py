@@ -17,7 +17,8 @@ GROWTH = 4.0
 GROWTH_TO_CLEAR = 2.0
 SELDOM, NEARLY_ALWAYS = 0.3, 0.9
 """Shares of clipped steps. A small model may clip every step from the start: that is no change."""
-NEARLY_ALWAYS_TO_CLEAR = 0.6
+CHANGE_TO_CLEAR = 0.6
+"""What stands stays until so many steps are clipped usually, or no more than so many are now."""
 REMEDY = (
     "Watch the loss; if it rises, lower the learning rate (학습률). Clip gradients at 1.0, which prevents explosions "
     "(그래디언트 클리핑)."
@@ -34,7 +35,8 @@ def find_growing_gradients(evaluations: Sequence[Evaluation], raised_level: str 
     clipped = min(each.clipped_share or 0.0 for each in newest)
     usually_clipped = statistics.median(each.clipped_share or 0.0 for each in before)
     grows = norm > usual * (GROWTH_TO_CLEAR if raised_level == "warning" else GROWTH)
-    clips = usually_clipped < SELDOM and clipped > (NEARLY_ALWAYS_TO_CLEAR if raised_level else NEARLY_ALWAYS)
+    seldom, nearly_always = (CHANGE_TO_CLEAR, CHANGE_TO_CLEAR) if raised_level else (SELDOM, NEARLY_ALWAYS)
+    clips = usually_clipped < seldom and clipped > nearly_always
     if not (grows or clips):
         return None
     evidence = (
