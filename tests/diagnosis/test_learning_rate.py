@@ -179,3 +179,12 @@ def test_evidence_and_remedies():
         "val 6.450 is stuck: knowing only how often each token occurs gives 6.350; the learning rate went up to 0.02"
     )
     assert all(word in stuck.remedy for word in ("Lower", "학습률", "1e-04 to 1e-03", "발산", "그래디언트 클리핑"))
+
+
+@pytest.mark.parametrize(("last", "holds"), [(6.36, True), (6.34, False)])
+def test_a_run_that_ends_above_the_baseline_learned_nothing_however_it_still_falls(last, holds):
+    """Steep to the end, so it is not level; but whoever reads the summary should not read that all is well."""
+    losses = [last + 0.2 * number for number in range(4, -1, -1)]
+    evaluations = [Evaluation(100 * n, loss, loss, 0.05 - 0.01 * n) for n, loss in enumerate(losses)]
+    assert (find_high_learning_rate(evaluations, 400, BASELINE) is not None) is holds
+    assert find_high_learning_rate(evaluations, 500, BASELINE) is None

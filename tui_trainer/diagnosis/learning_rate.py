@@ -129,5 +129,6 @@ def _stuck(
         return said
     window = [each.val_loss for each in recent(evaluations, STUCK_EVALUATIONS, STUCK_AFTER)]
     is_late = max_steps > 0 and last.step >= STUCK_AFTER * max_steps
-    is_stuck = bool(window) and last.val_loss >= baseline_loss and fall_of(window) < STUCK_FALL * last.val_loss
-    return said if is_late and is_stuck else None
+    is_level = bool(window) and fall_of(window) < STUCK_FALL * last.val_loss
+    is_over = 0 < max_steps <= last.step  # however it fell: it has not learned what counting teaches
+    return said if last.val_loss >= baseline_loss and ((is_late and is_level) or is_over) else None
