@@ -279,7 +279,8 @@ def test_the_thread_count_of_the_run_is_restored(config: RunConfig, tmp_path: Pa
     finally:
         torch.set_num_threads(before)
     assert [event.threads for event in events(run, RunStarted)] == [1, 1]
-    assert events(run, AdviceRaised) == [], "an exact resume has nothing to say"
+    said = {event.rule for event in events(run, AdviceRaised)}
+    assert not said & {"resume", "schedule", "data"}, "an exact resume has nothing to say"
 
 
 def test_what_decides_the_last_bit_and_is_another_now_is_announced(config: RunConfig, tmp_path: Path) -> None:
