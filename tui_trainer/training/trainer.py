@@ -304,8 +304,8 @@ class Trainer:
         self._is_saved = False
         self.write_config(config)
         self.status.update(max_steps=max_steps)
-        is_longer = before.max_steps != max_steps
-        if is_longer and (change := describe_change(before, self.schedule, self.progress.step)):
+        is_replanned = before.max_steps != max_steps
+        if is_replanned and (change := describe_change(before, self.schedule, self.progress.step)):
             self.notice("schedule", change, EXTENSION_REMEDY)
 
     def tell(self, event: Event) -> None:
