@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tui_trainer.event_codec import decode, encode
 from tui_trainer.events import (
     EVENTS,
     AdviceRaised,
     ControlApplied,
     ControlDiscarded,
+    HardwareSampled,
     MicroBatchReduced,
     PhaseStarted,
     Record,
@@ -21,8 +23,6 @@ from tui_trainer.events import (
     SampleGenerated,
     StepCompleted,
     StepSkipped,
-    decode,
-    encode,
 )
 
 INTEGERS = st.integers(0, 2**53)
@@ -120,6 +120,7 @@ def test_a_line_without_one_of_its_fields_is_skipped_unless_the_field_has_a_defa
         ControlDiscarded: {"reason"},
         ControlApplied: {"max_steps", "learning_rate_factor"},
         SampleGenerated: {"tokens", "quoted_tokens", "quote"},
+        HardwareSampled: {"gpu_percent", "gpu_memory_bytes", "gpu_memory_total_bytes"},
     }.get(kind, set())
     sample = {"str": "x", "int": 1, "float": 1.5, "bool": True, "dict[str, Any]": {}, "dict[str, float]": {}}
     sample["list[dict[str, Any]]"] = []

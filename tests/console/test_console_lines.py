@@ -5,6 +5,7 @@ import re
 import pytest
 
 from tui_trainer.console.lines import LINES_A_RUN, LineFormatter
+from tui_trainer.event_codec import encode
 from tui_trainer.events import (
     AdviceCleared,
     AdviceRaised,
@@ -22,7 +23,6 @@ from tui_trainer.events import (
     SampleGenerated,
     StepCompleted,
     StepSkipped,
-    encode,
 )
 from tui_trainer.monitor import numbers
 from tui_trainer.monitor.follower import RunFollower

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tui_trainer.diagnosis import Diagnosis
+from tui_trainer.event_codec import decode
 from tui_trainer.events import (
     AdviceCleared,
     AdviceRaised,
@@ -15,7 +16,6 @@ from tui_trainer.events import (
     RunStarted,
     SampleGenerated,
     StepCompleted,
-    decode,
 )
 
 RECORDINGS = Path(__file__).parent.parent / "recordings"

@@ -13,6 +13,7 @@ from replays import advice_on, changes, evaluation, recorded_events, sample, sav
 from tui_trainer.diagnosis import Diagnosis
 from tui_trainer.diagnosis.advice import SILENCED_BY, Advice, without_silenced
 from tui_trainer.diagnosis.rules import RULES
+from tui_trainer.event_codec import decode, encode
 from tui_trainer.events import (
     AdviceCleared,
     AdviceRaised,
@@ -23,8 +24,6 @@ from tui_trainer.events import (
     RolledBack,
     RunFinished,
     StepSkipped,
-    decode,
-    encode,
 )
 
 OVERFITTING = [evaluation(20 * n, 5 - 0.3 * n, 4 + 0.6 * max(0, n - 3)) for n in range(8)]

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from tui_trainer.diagnosis import Evaluation, find_overfitting
 from tui_trainer.diagnosis.evaluations import best_of, noise_of
-from tui_trainer.events import EvaluationCompleted, decode
+from tui_trainer.event_codec import decode
+from tui_trainer.events import EvaluationCompleted
 
 RECORDINGS = Path(__file__).parent.parent / "recordings"
 

@@ -30,16 +30,8 @@ from replays import RECORDINGS, advice_on, changes, recorded_events
 from tui_trainer.diagnosis import Diagnosis, Evaluation
 from tui_trainer.diagnosis.memorization import find_memorization
 from tui_trainer.diagnosis.samples import read_sample
-from tui_trainer.events import (
-    AdviceCleared,
-    AdviceRaised,
-    EvaluationCompleted,
-    Record,
-    RunStarted,
-    SampleGenerated,
-    decode,
-    encode,
-)
+from tui_trainer.event_codec import decode, encode
+from tui_trainer.events import AdviceCleared, AdviceRaised, EvaluationCompleted, Record, RunStarted, SampleGenerated
 
 HEALTHY = ["quick-test", "modern", "shakespeare-char", "sampling"]
 FAULTY = {

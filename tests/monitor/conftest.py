@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tui_trainer.config import parse_config, to_toml
-from tui_trainer.events import Event, Record, StepCompleted, decode
+from tui_trainer.event_codec import decode
+from tui_trainer.events import Event, Record, StepCompleted
 from tui_trainer.runs.directory import RunDirectory
 
 RECORDINGS = Path(__file__).parent.parent / "recordings"

@@ -30,10 +30,10 @@ def test_everything_after_the_step_is_taken_back(step_event, back):
     assert (state.best.step, state.best_checkpoint_step) == (20, 20)
     assert [event.rule for event in state.standing_advice] == ["plateau"]
     assert list(state.samples) == ["a"]
-    for series in (state.train_loss, state.train_perplexity, state.learning_rate):
+    for series in (state.history.train_loss, state.history.train_perplexity, state.history.learning_rate):
         assert [bucket.last_step for bucket in series] == list(range(1, 31))
     state.apply(step_event(31, loss=7.0, segment=1))
-    assert (state.current_step, state.train_loss.last.last) == (31, 7.0)
+    assert (state.current_step, state.history.train_loss.last.last) == (31, 7.0)
 
 
 @pytest.mark.parametrize("back", BACK_TO_30, ids=["resume", "roll-back"])

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tui_trainer.config import RunConfig
-from tui_trainer.events import Record, decode, encode
+from tui_trainer.event_codec import decode, encode
+from tui_trainer.events import Record
 from tui_trainer.monitor.run_setup import (
     GROUP_HEAD,
     MAX_GROUPS,

@@ -39,8 +39,8 @@ def test_a_healthy_recording_gives_its_figures(recording):
     assert state.best.val_loss == pytest.approx(4.011, abs=0.001)
     assert state.best_checkpoint_step == 2244
     assert state.standing_advice == []
-    assert len(state.train_loss) == 225
-    assert state.train_loss.last.last == state.step.train_loss
+    assert len(state.history.train_loss) == 225
+    assert state.history.train_loss.last.last == state.step.train_loss
     assert 2_000 < state.tokens_per_second < 50_000
     assert state.elapsed_seconds == state.ended.elapsed_seconds
 
@@ -140,7 +140,7 @@ def test_the_feed_is_bounded():
 def test_a_step_without_a_loss_leaves_a_gap(step_event):
     step = step_event(1)
     state = fold([started(), replace(step, event=replace(step.event, train_loss=None, train_perplexity=None))])
-    assert (len(state.train_loss), len(state.learning_rate), state.current_step) == (0, 1, 1)
+    assert (len(state.history.train_loss), len(state.history.learning_rate), state.current_step) == (0, 1, 1)
 
 
 def test_overflows_are_counted_and_fed_once_and_other_skips_each():

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui_trainer.events import AdviceCleared, PhaseStarted, Record, RunFailed, encode
+from tui_trainer.event_codec import encode
+from tui_trainer.events import AdviceCleared, PhaseStarted, Record, RunFailed
 from tui_trainer.runs.event_log import READ_BYTES, EventLogReader, EventLogWriter, last_segment
 
 RECORDINGS = Path(__file__).parent.parent / "recordings"

@@ -11,7 +11,8 @@ from recorded import RECORDINGS, RecordedTraining, RecordedWriter
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from tui_trainer.config import to_toml
-from tui_trainer.events import Event, Record, encode
+from tui_trainer.event_codec import encode
+from tui_trainer.events import Event, Record
 from tui_trainer.presets import load_preset
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.runs.status import Status, boot_id

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from recorded import RECORDINGS, RecordedTraining, app_on, catch_up
 
-from tui_trainer.events import CheckpointSaved, EvaluationCompleted, RunStarted, StepCompleted, decode
+from tui_trainer.event_codec import decode
+from tui_trainer.events import CheckpointSaved, EvaluationCompleted, RunStarted, StepCompleted
 from tui_trainer.tui.widgets.loss_chart import BEST_SIGN, GUTTER, LossChart
 
 

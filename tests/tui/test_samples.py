@@ -6,7 +6,8 @@ import pytest
 from recorded import RecordedTraining, RecordedWriter, app_on, catch_up, text_of, wait_until
 from textual.widgets import Input
 
-from tui_trainer.events import Record, RolledBack, SampleGenerated, encode
+from tui_trainer.event_codec import encode
+from tui_trainer.events import Record, RolledBack, SampleGenerated
 from tui_trainer.tui.services import Services
 from tui_trainer.tui.widgets.answer import Answer
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 from recorded import RECORDINGS, RecordedTraining, app_on, catch_up, text_of
 
-from tui_trainer.events import AdviceCleared, AdviceRaised, RunFinished, RunStarted, decode
+from tui_trainer.event_codec import decode
+from tui_trainer.events import AdviceCleared, AdviceRaised, RunFinished, RunStarted
 from tui_trainer.tui.widgets.verdict_line import VerdictLine
 
 ALSO = [

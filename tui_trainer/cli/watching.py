@@ -12,7 +12,8 @@ from tui_trainer.cli.signals import SignalWatcher
 from tui_trainer.cli.summary import summary_lines
 from tui_trainer.console.lines import LineFormatter
 from tui_trainer.console.tables import presets_table
-from tui_trainer.events import Record, StepCompleted, encode
+from tui_trainer.event_codec import encode
+from tui_trainer.events import Record, StepCompleted
 from tui_trainer.monitor.follower import RunFollower, ignore_record, open_follower
 from tui_trainer.monitor.forecast import make_forecast, remember_past_runs
 from tui_trainer.monitor.safe_text import safe_text

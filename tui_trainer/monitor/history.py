@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
 MAX_BUCKETS = 4096
@@ -37,6 +38,11 @@ class Series:
     def __iter__(self) -> Iterator[Bucket]:
         return iter(self._buckets)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Series) and self._buckets == other._buckets
+
+    __hash__ = None  # type: ignore[assignment]
+
     @property
     def last(self) -> Bucket | None:
         """The newest bucket."""
@@ -53,6 +59,16 @@ class Series:
         self._buckets.append(Bucket(step, step, value, value, value, value, 1))
         if len(self._buckets) > MAX_BUCKETS:
             self._halve()
+
+    def nearest(self, step: float) -> Bucket | None:
+        """The bucket whose steps are closest to a step, or None when there is none."""
+        return min(
+            self._buckets, key=lambda bucket: abs((bucket.first_step + bucket.last_step) / 2 - step), default=None
+        )
+
+    def gaps(self, count: int, first_step: float, last_step: float) -> list[bool]:
+        """Whether each of `count` equal spans of steps holds a value that was no number."""
+        return [False] * count
 
     def drop_after(self, step: int) -> None:
         """Forgets what came after a step, and with it a bucket that straddles it.
@@ -112,3 +128,54 @@ def _merge(left: Bucket, right: Bucket) -> Bucket:
         left.total + right.total,
         left.values + right.values,
     )
+
+
+@dataclass
+class Marks:
+    """Steps at which something happened, by its kind."""
+
+    _steps: dict[str, list[int]] = field(default_factory=dict)
+
+    def add(self, kind: str, step: int) -> None:
+        """One more; kinds are checkpoint, resume, roll_back and non_finite."""
+        self._steps.setdefault(kind, []).append(step)
+
+    def steps(self, kind: str) -> list[int]:
+        """The steps of a kind, oldest first."""
+        return self._steps.get(kind, [])
+
+    def drop_after(self, step: int) -> None:
+        """Forgets what came after a step."""
+        self._steps = {kind: [each for each in steps if each <= step] for kind, steps in self._steps.items()}
+
+
+@dataclass
+class History:
+    """Every metric over the steps."""
+
+    train_loss: Series = field(default_factory=Series)
+    train_perplexity: Series = field(default_factory=Series)
+    train_accuracy: Series = field(default_factory=Series)
+    learning_rate: Series = field(default_factory=Series)
+    grad_norm: Series = field(default_factory=Series)
+    clip_rate: Series = field(default_factory=Series)
+    """1 for a step whose gradient was clipped, else 0."""
+    tokens_per_second: Series = field(default_factory=Series)
+    train_eval_loss: Series = field(default_factory=Series)
+    val_loss: Series = field(default_factory=Series)
+    gap: Series = field(default_factory=Series)
+    """Validation loss minus training loss, both of an evaluation."""
+    train_eval_perplexity: Series = field(default_factory=Series)
+    val_perplexity: Series = field(default_factory=Series)
+    train_eval_accuracy: Series = field(default_factory=Series)
+    val_accuracy: Series = field(default_factory=Series)
+    cpu_percent: Series = field(default_factory=Series)
+    memory_bytes: Series = field(default_factory=Series)
+    gpu_percent: Series = field(default_factory=Series)
+    gpu_memory_bytes: Series = field(default_factory=Series)
+    marks: Marks = field(default_factory=Marks)
+
+    def drop_after(self, step: int) -> None:
+        """Forgets what came after a step."""
+        for each in fields(self):
+            getattr(self, each.name).drop_after(step)

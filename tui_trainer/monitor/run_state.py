@@ -10,21 +10,24 @@ from tui_trainer.events import (
     AdviceRaised,
     CheckpointSaved,
     ControlApplied,
-    ControlDiscarded,
     EvaluationCompleted,
+    HardwareSampled,
     MicroBatchReduced,
     PhaseStarted,
     Record,
     RolledBack,
     RunFailed,
     RunFinished,
+    RunMoving,
+    RunPaused,
+    RunResumed,
     RunStarted,
     SampleGenerated,
     StepCompleted,
     StepSkipped,
 )
 from tui_trainer.monitor.eta import Pace
-from tui_trainer.monitor.history import Series
+from tui_trainer.monitor.history import History
 
 FEED_LENGTH = 500
 START_RULES = ("checkpoint", "data", "resume", "schedule")
@@ -64,9 +67,11 @@ class RunState:
     """The newest sample of each prompt, the newest last."""
     advice: dict[str, AdviceRaised] = field(default_factory=dict)
     ended: RunFinished | RunFailed | None = None
-    train_loss: Series = field(default_factory=Series)
-    train_perplexity: Series = field(default_factory=Series)
-    learning_rate: Series = field(default_factory=Series)
+    paused: RunPaused | None = None
+    is_moving: bool = False
+    """Whether one process handed the run over and the next has not begun."""
+    hardware: HardwareSampled | None = None
+    history: History = field(default_factory=History)
     pace: Pace = field(default_factory=Pace)
     feed: deque[Record] = field(default_factory=lambda: deque(maxlen=FEED_LENGTH))
     """What a person would want to read about, oldest first; steps and phases are not."""
@@ -148,7 +153,7 @@ class RunState:
             case AdviceCleared() as event:
                 self.advice.pop(event.rule, None)
             case RunFinished() | RunFailed() as event:
-                self.ended = event
+                self.ended, self.paused, self.is_moving = event, None, False
             case SampleGenerated() as event:
                 self._apply_sample(event)
                 return
@@ -162,17 +167,28 @@ class RunState:
                     self.micro_batch_size = event.micro_batch_size
             case ControlApplied() as event:
                 self._apply_control(event)
-            case ControlDiscarded():
-                pass
+            case RunPaused() as event:
+                self.paused = event
+                return
+            case RunResumed():
+                self.paused = None
+                return
+            case RunMoving():
+                self.is_moving = True
+            case HardwareSampled() as event:
+                self._apply_hardware(event)
+                return
         self.feed.append(record)
 
     def _apply_start(self, event: RunStarted) -> None:
         self.started, self.ended, self.rolled_back_seconds = event, None, 0.0
+        self.paused, self.is_moving = None, False
         self.max_steps, self.micro_batch_size = event.max_steps, event.micro_batch_size
         self.pace = Pace()  # another process, perhaps on another device
         self.learning_rate_factor = event.learning_rate_factor
         if event.resumed_from_step is not None:
             self._go_back_to(event.resumed_from_step)
+            self.history.marks.add("resume", event.resumed_from_step)
         self.advice = {rule: advice for rule, advice in self.advice.items() if rule not in START_RULES}
         if event.is_text_changed:  # what was measured on the old text says nothing about the new one
             self.evaluations, self.best, self.saved_best = [], None, None
@@ -180,6 +196,7 @@ class RunState:
     def _apply_roll_back(self, event: RolledBack) -> None:
         self.rolled_back_seconds = self.elapsed_seconds
         self._go_back_to(event.step)
+        self.history.marks.add("roll_back", event.step)
         self.learning_rate_factor = event.learning_rate_factor
 
     def _go_back_to(self, step: int) -> None:
@@ -188,8 +205,7 @@ class RunState:
         Only the best evaluation stays, when its checkpoint was saved: that one still is the best to speak from.
         """
         self.went_on_from = step
-        for series in (self.train_loss, self.train_perplexity, self.learning_rate):
-            series.drop_after(step)
+        self.history.drop_after(step)
         self.evaluations = [evaluation for evaluation in self.evaluations if evaluation.step <= step]
         if self.best and self.best.step > step:
             kept = (evaluation for evaluation in reversed(self.evaluations) if evaluation.is_best)
@@ -201,9 +217,14 @@ class RunState:
 
     def _apply_step(self, event: StepCompleted) -> None:
         self.step = event
-        self.train_loss.append(event.step, event.train_loss)
-        self.train_perplexity.append(event.step, event.train_perplexity)
-        self.learning_rate.append(event.step, event.learning_rate)
+        history = self.history
+        history.train_loss.append(event.step, event.train_loss)
+        history.train_perplexity.append(event.step, event.train_perplexity)
+        history.train_accuracy.append(event.step, event.train_accuracy)
+        history.learning_rate.append(event.step, event.learning_rate)
+        history.grad_norm.append(event.step, event.grad_norm)
+        history.clip_rate.append(event.step, float(event.is_clipped))
+        history.tokens_per_second.append(event.step, event.tokens_per_second)
         if self.started:
             self.pace.add_step(self.started.tokens_per_step / max(event.tokens_per_second, 1e-9))
 
@@ -211,15 +232,31 @@ class RunState:
         if self.evaluations and self.evaluations[-1].step == event.step:
             self.evaluations.pop()  # measured again after a resume
         self.evaluations.append(event)
+        history, train, val = self.history, event.train_eval_loss, event.val_loss
+        history.train_eval_loss.append(event.step, train)
+        history.val_loss.append(event.step, val)
+        history.gap.append(event.step, None if train is None or val is None else val - train)
+        history.train_eval_perplexity.append(event.step, event.train_eval_perplexity)
+        history.val_perplexity.append(event.step, event.val_perplexity)
+        history.train_eval_accuracy.append(event.step, event.train_eval_accuracy)
+        history.val_accuracy.append(event.step, event.val_accuracy)
         self.pace.add_evaluation(event.seconds)
         if event.is_best:
             self.best = event
 
     def _apply_checkpoint(self, event: CheckpointSaved) -> None:
         self.pace.add_save(event.seconds)
+        self.history.marks.add("checkpoint", event.step)
         if event.is_best:
             self.best_checkpoint_step = event.step
             self.saved_best = self.best if self.best and self.best.step == event.step else None
+
+    def _apply_hardware(self, event: HardwareSampled) -> None:
+        self.hardware, history = event, self.history
+        history.cpu_percent.append(event.step, event.cpu_percent)
+        history.memory_bytes.append(event.step, event.memory_bytes)
+        history.gpu_percent.append(event.step, event.gpu_percent)
+        history.gpu_memory_bytes.append(event.step, event.gpu_memory_bytes)
 
     def _apply_sample(self, event: SampleGenerated) -> None:
         self.samples.pop(event.prompt, None)
@@ -237,6 +274,7 @@ class RunState:
         """Whether a person should read about it: of the overflows of fp16 only the first is news."""
         if event.reason != "overflow":
             self.non_finite_skips += 1
+            self.history.marks.add("non_finite", event.step)
             return True
         self.overflows += 1
         return self.overflows == 1

@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from tui_trainer.events import Event, Record, decode, encode
+from tui_trainer.event_codec import decode, encode
+from tui_trainer.events import Event, Record
 
 READ_BYTES = 1 << 18
 """Most bytes one `read` takes from the disk, so that a reader's tick stays short."""

@@ -28,8 +28,8 @@ class LossChart(RunPane):
         best_step = state.best.step if state.best else 0  # a run may have gone back to before its best
         last_step = axis_end(max(state.current_step, best_step), state.max_steps)
         plot_width, plot_height = width - GUTTER, height - 1
-        band = state.train_loss.columns(plot_width * braille.DOTS_WIDE, 0, last_step)
-        train = state.train_loss.means(plot_width * braille.DOTS_WIDE, 0, last_step)
+        band = state.history.train_loss.columns(plot_width * braille.DOTS_WIDE, 0, last_step)
+        train = state.history.train_loss.means(plot_width * braille.DOTS_WIDE, 0, last_step)
         val = _val_columns(state.evaluations, plot_width * braille.DOTS_WIDE, last_step)
         values = [value for column in (*band, *val) if column for value in column]
         values += [mark.value for mark in _marks(state, len(val), last_step)]

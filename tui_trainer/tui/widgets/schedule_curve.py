@@ -23,7 +23,7 @@ class ScheduleCurve(RunPane):
             return []
         state = self.follower.state
         current, factor = state.current_step, state.learning_rate_factor
-        curve = draw_progress(schedule, factor, state.learning_rate, current, width, height - 1)
+        curve = draw_progress(schedule, factor, state.history.learning_rate, current, width, height - 1)
         rate = state.step.learning_rate if state.step else schedule(current) * factor
         left: Line = [(numbers.rate(rate), "value"), (" here", "label")]
         right: Line = [("peak ", "label"), (numbers.rate(schedule.peak), "value")]

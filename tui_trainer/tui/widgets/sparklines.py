@@ -24,8 +24,8 @@ class Sparklines(RunPane):
         step = state.step
         room = max(1, width - LABEL - FIGURE)
         entries = [
-            ("loss", state.train_loss, numbers.loss(step.train_loss if step else None)),
-            ("perplexity", state.train_perplexity, numbers.perplexity(step.train_perplexity if step else None)),
+            ("loss", state.history.train_loss, numbers.loss(step.train_loss if step else None)),
+            ("perplexity", state.history.train_perplexity, numbers.perplexity(step.train_perplexity if step else None)),
         ]
         rows = min(MAX_ROWS, max(1, (height - 1) // len(entries)))
         gap: list[Line] = [[]] if height > rows * len(entries) else []
