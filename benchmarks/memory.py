@@ -29,11 +29,11 @@ CHILD = """
 import json, resource, sys
 from pathlib import Path
 from tui_trainer.config import parse_config
-from tui_trainer.training.interruption import StopSwitch
+from tui_trainer.training.interruption import ProgramLink
 from tui_trainer.training.launch import NewRun
 from tui_trainer.training.session import hold_session
 config = parse_config(json.loads(sys.argv[1]), "x")
-hold_session(NewRun(config, "x", Path(sys.argv[2]), "cpu"), StopSwitch(), lambda run: None)
+hold_session(NewRun(config, "x", Path(sys.argv[2]), "cpu"), ProgramLink(), lambda run: None)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """
 

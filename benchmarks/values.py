@@ -24,7 +24,7 @@ from tui_trainer.model import GPT
 from tui_trainer.presets import load_preset
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.runs.event_log import EventLogReader
-from tui_trainer.training.interruption import StopSwitch
+from tui_trainer.training.interruption import ProgramLink
 from tui_trainer.training.launch import NewRun, ignore_directory
 from tui_trainer.training.learner import Learner
 from tui_trainer.training.precision import FP32
@@ -39,7 +39,7 @@ def train(preset: str, text: Path, *overrides: str) -> tuple[list[Event], float]
     config = load_preset(preset).changed(overrides, [str(text)]).config
     with tempfile.TemporaryDirectory() as folder:
         run, started = RunDirectory(Path(folder) / "run"), time.monotonic()
-        hold_session(NewRun(config, preset, run.path, "cpu"), StopSwitch(), ignore_directory)
+        hold_session(NewRun(config, preset, run.path, "cpu"), ProgramLink(), ignore_directory)
         seconds = time.monotonic() - started
         return [record.event for record in EventLogReader(run.event_log).read(1 << 30)], seconds
 

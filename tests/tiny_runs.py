@@ -17,7 +17,7 @@ from tui_trainer.config import RunConfig, parse_config
 from tui_trainer.events import Event
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.runs.event_log import EventLogReader
-from tui_trainer.training.interruption import StopRequested, StopSwitch
+from tui_trainer.training.interruption import ProgramLink, StopRequested
 from tui_trainer.training.launch import NewRun, ResumedRun, TrainingHandle, ignore_directory
 from tui_trainer.training.session import hold_session
 
@@ -70,7 +70,7 @@ def trained(config: RunConfig, path: Path) -> RunDirectory:
     return RunDirectory(path)
 
 
-class StopAfter(StopSwitch):
+class StopAfter(ProgramLink):
     """Asks for the stop at the N-th look: between two micro-batches, two evaluation batches, two chunks of text."""
 
     def __init__(self, looks: int | None = None) -> None:
@@ -78,21 +78,21 @@ class StopAfter(StopSwitch):
         self.count = 0
         self._looks = looks
 
-    def check(self) -> None:
+    def is_stopping(self) -> bool:
         self.count += 1
         if self.count == self._looks:
-            self.set()
-        super().check()
+            self.stop()
+        return super().is_stopping()
 
 
 def hold(request: NewRun | ResumedRun, looks: int | None = None) -> StopAfter:
-    """Trains in this thread, to the end or to a certain look at the switch."""
-    switch = StopAfter(looks)
+    """Trains in this thread, to the end or to a certain look at the link."""
+    link = StopAfter(looks)
     try:
-        hold_session(request, switch, ignore_directory)
+        hold_session(request, link, ignore_directory)
     except StopRequested:
         assert looks
-    return switch
+    return link
 
 
 def events(run: RunDirectory, kind: type[Event] = Event) -> list[Any]:

@@ -24,7 +24,7 @@ from tui_trainer.events import (
 from tui_trainer.lr_schedule import make_schedule
 from tui_trainer.runs.control import send_command
 from tui_trainer.runs.directory import RunDirectory
-from tui_trainer.training.interruption import StopSwitch
+from tui_trainer.training.interruption import ProgramLink
 from tui_trainer.training.launch import ResumedRun
 from tui_trainer.training.session import hold_session
 
@@ -99,17 +99,17 @@ def test_a_longer_wsd_is_the_run_that_was_planned_longer(config: RunConfig, tmp_
     assert best_before is not None
 
 
-class StopAtStep(StopSwitch):
+class StopAtStep(ProgramLink):
     """Asks for the stop once a step is in the log for the n-th time."""
 
     def __init__(self, run: RunDirectory, step: int, times: int = 1) -> None:
         super().__init__()
         self._is_there = lambda: [event.step for event in events(run, StepCompleted)].count(step) == times
 
-    def check(self) -> None:
+    def is_stopping(self) -> bool:
         if self._is_there():
-            self.set()
-        super().check()
+            self.stop()
+        return super().is_stopping()
 
 
 def test_the_best_of_the_decay_is_kept_until_it_is_beaten(config: RunConfig, run: RunDirectory) -> None:
@@ -152,16 +152,16 @@ class SendAtStep(StopAtStep):
         self._run, self._step, self._value = run, step, value
         self._is_sent = False
 
-    def check(self) -> None:
+    def is_stopping(self) -> bool:
         if not self._is_sent and self._step in rates(self._run):
             self._is_sent = True
             send_command(self._run.control, "set", "a test", self._value)
-        super().check()
+        return super().is_stopping()
 
 
 def test_a_live_learning_rate_holds_from_the_next_step_and_over_a_resume(config: RunConfig, run: RunDirectory) -> None:
-    switch = SendAtStep(run, 8, {"key": "training.learning_rate", "value": 0.002})
-    hold_session(new(config, run), switch, lambda directory: None)
+    link = SendAtStep(run, 8, {"key": "training.learning_rate", "value": 0.002})
+    hold_session(new(config, run), link, lambda directory: None)
     (applied,) = events(run, ControlApplied)
     assert (applied.action, applied.step, applied.requested_by) == ("set", 9, "a test")
     assert applied.value == {"key": "training.learning_rate", "value": 0.002}

@@ -265,7 +265,7 @@ import resource, sys
 from pathlib import Path
 import torch
 from tui_trainer.config import parse_config
-from tui_trainer.training.interruption import StopSwitch
+from tui_trainer.training.interruption import ProgramLink
 from tui_trainer.training.launch import NewRun
 from tui_trainer.training.session import hold_session
 torch.set_num_threads(1)
@@ -277,7 +277,7 @@ config = parse_config({
 }, "test")
 used = int(Path("/proc/self/statm").read_text().split()[0]) * 4096
 resource.setrlimit(resource.RLIMIT_AS, (used + 700_000_000,) * 2)
-hold_session(NewRun(config, "scarce", Path(sys.argv[1]), "cpu"), StopSwitch(), lambda run: None)
+hold_session(NewRun(config, "scarce", Path(sys.argv[1]), "cpu"), ProgramLink(), lambda run: None)
 """
 
 

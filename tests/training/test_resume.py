@@ -26,7 +26,7 @@ from tui_trainer.events import (
     StepCompleted,
 )
 from tui_trainer.runs.directory import RunDirectory
-from tui_trainer.training.interruption import StopRequested, StopSwitch
+from tui_trainer.training.interruption import ProgramLink, StopRequested
 from tui_trainer.training.launch import NewRun, ResumedRun, ignore_directory
 from tui_trainer.training.progress import Progress
 from tui_trainer.training.session import hold_session
@@ -69,9 +69,9 @@ def outcome_of(run: RunDirectory) -> dict[str, Any]:
 
 @pytest.fixture
 def straight(config: RunConfig, tmp_path: Path) -> tuple[dict[str, Any], int]:
-    """The outcome of the run that nobody stopped, and how often it looked at the switch."""
-    switch = hold(NewRun(config, "tiny", tmp_path / "straight", "cpu"))
-    return outcome_of(RunDirectory(tmp_path / "straight")), switch.count
+    """The outcome of the run that nobody stopped, and how often it looked at the link."""
+    link = hold(NewRun(config, "tiny", tmp_path / "straight", "cpu"))
+    return outcome_of(RunDirectory(tmp_path / "straight")), link.count
 
 
 def test_stopped_anywhere_and_resumed(config: RunConfig, tmp_path: Path, straight: tuple[dict[str, Any], int]) -> None:
@@ -91,7 +91,7 @@ def test_stopped_anywhere_and_resumed(config: RunConfig, tmp_path: Path, straigh
         hold(ResumedRun(run, config, "cpu"))
         assert outcome_of(run) == expected
         assert events(run, RunStarted)[-1].resumed_from_step == finished[0].step
-    assert phases == {"training", "evaluating"}
+    assert phases == {"training", "evaluating", "sampling"}
     assert len(steps) > 5
 
 
@@ -109,17 +109,17 @@ def test_stopped_and_resumed_again_and_again(
     assert outcome_of(run) == straight[0]
 
 
-class StopWhen(StopSwitch):
+class StopWhen(ProgramLink):
     """Asks for the stop as soon as the log fulfils a condition."""
 
     def __init__(self, is_time: Callable[[], bool]) -> None:
         super().__init__()
         self._is_time = is_time
 
-    def check(self) -> None:
+    def is_stopping(self) -> bool:
         if self._is_time():
-            self.set()
-        super().check()
+            self.stop()
+        return super().is_stopping()
 
 
 def test_an_evaluation_that_was_not_the_best_is_kept_by_a_stop(config: RunConfig, tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def leave_out(checkpoint: Checkpoint, name: str) -> tuple[dict[str, torch.Tensor
 def test_every_part_of_the_state_is_needed(config: RunConfig, tmp_path: Path, left_out: str, damaged: str) -> None:
     """Each part, made to matter, is taken out of the checkpoint of step 10; the run must go on differently."""
     whole, less = RunDirectory(tmp_path / "whole"), RunDirectory(tmp_path / "less")
-    stop = StopWhen(lambda: len(events(whole, EvaluationCompleted)) == 3)
+    stop = StopWhen(lambda: any(sample.step == 10 for sample in events(whole, SampleGenerated)))
     hold_session(NewRun(config, "tiny", whole.path, "cpu"), stop, ignore_directory)
     store = CheckpointStore(whole.checkpoints)
     checkpoint = store.load("last")
@@ -322,7 +322,7 @@ def test_a_damaged_last_checkpoint_costs_only_the_steps_since_the_one_before(
     config: RunConfig, tmp_path: Path, straight: tuple[dict[str, Any], int]
 ) -> None:
     run = RunDirectory(tmp_path / "run")
-    hold(NewRun(config, "tiny", run.path, "cpu"), 60)
+    hold_session(NewRun(config, "tiny", run.path, "cpu"), StopWhen(at_step(run, 12)), ignore_directory)
     file = run.checkpoints / f"step-{events(run, RunFinished)[0].step:08}.safetensors"
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1

@@ -57,10 +57,10 @@ def test_a_stop_while_it_writes_keeps_the_evaluation(config: RunConfig, tmp_path
     hold(new(config, whole))
 
     class StopWhileWriting(StopAfter):
-        def is_set(self) -> bool:
+        def is_stopping(self) -> bool:
             if len(events(run, EvaluationCompleted)) == 2:
-                self.set()
-            return super().is_set()
+                self.stop()
+            return super().is_stopping()
 
     from tui_trainer.training.session import hold_session
 

@@ -24,12 +24,19 @@ class RecordedTraining:
     is_running: bool = True
     failure: str | None = None
     stops: int = 0
+    ends_with_screen: bool = True
+    is_moving: bool = False
+    has_moved: bool = False
+    detached_by: str | None = None
 
     def is_alive(self) -> bool:
         return self.is_running
 
     def stop(self) -> None:
         self.stops += 1
+
+    def detach(self, requested_by: str) -> None:
+        self.detached_by = requested_by
 
 
 @dataclass(frozen=True)

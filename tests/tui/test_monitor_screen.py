@@ -12,7 +12,7 @@ from tui_trainer.tui import theme
 from tui_trainer.tui.app import TrainerApp
 from tui_trainer.tui.screens.explain import ExplainScreen
 from tui_trainer.tui.screens.monitor import MonitorScreen
-from tui_trainer.tui.screens.stop_question import StopQuestion
+from tui_trainer.tui.screens.question import Question
 from tui_trainer.tui.widgets.loss_chart import LossChart
 
 SIZES = [(40, 12), (80, 24), (120, 40), (200, 50)]
@@ -91,7 +91,7 @@ async def test_q_asks_and_a_second_q_stops(services, record_of):
     async with app.run_test() as pilot:
         await catch_up(pilot)
         await pilot.press("q")
-        assert isinstance(app.screen, StopQuestion)
+        assert isinstance(app.screen, Question)
         assert training.stops == 0
         await pilot.press("q")
         await pilot.pause()
@@ -110,7 +110,7 @@ async def test_every_way_out_is_the_same_question_and_escape_goes_on(services, r
     async with app.run_test() as pilot:
         await catch_up(pilot)
         await pilot.press(key)
-        assert isinstance(app.screen, StopQuestion)
+        assert isinstance(app.screen, Question)
         await pilot.press("escape")
         assert isinstance(app.screen, MonitorScreen)
         assert training.stops == 0
@@ -123,7 +123,7 @@ async def test_the_palettes_quit_is_the_same_question(services, record_of):
         command = next(command for command in app.get_system_commands(app.screen) if command.title == "Quit")
         await command.callback()
         await pilot.pause()
-        assert isinstance(app.screen, StopQuestion)
+        assert isinstance(app.screen, Question)
 
 
 async def test_after_the_end_q_leaves_at_once(services, record_of):
@@ -205,12 +205,12 @@ async def test_the_question_comes_from_anywhere(services, record_of, key):
         await pilot.pause()
         await pilot.press(key)
         await pilot.pause()
-        assert isinstance(app.screen, StopQuestion)
+        assert isinstance(app.screen, Question)
         await pilot.press("escape", "escape", "p")
         if key == "ctrl+q":  # ctrl+c copies in a text field
             await pilot.press(key)
             await pilot.pause()
-            assert isinstance(app.screen, StopQuestion)
+            assert isinstance(app.screen, Question)
 
 
 async def test_curves_do_not_miss_what_came_at_an_odd_look(services, record_of):

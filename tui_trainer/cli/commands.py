@@ -36,6 +36,10 @@ Overrides = Annotated[
     Optional[list[str]],  # noqa: UP045 - typer reads this form on every Python it supports
     typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one setting; may be given again."),
 ]
+OnHangup = Annotated[
+    str,
+    typer.Option("--on-hangup", metavar="continue|stop", help="When the terminal is gone: train on, or save and end."),
+]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="The id of a run, or its directory.")]
 
 
@@ -65,6 +69,12 @@ def main() -> None:
         sys.exit(1)
 
 
+def _is_outliving(on_hangup: str) -> bool:
+    if on_hangup not in ("continue", "stop"):
+        raise UserError(f"--on-hangup {on_hangup}: must be continue or stop")
+    return on_hangup == "continue"
+
+
 def _prepare_outputs() -> None:
     """An output that is closed takes nothing; one that is not UTF-8 gets "?" for what it lacks."""
     for name in ("stdout", "stderr"):
@@ -86,6 +96,7 @@ def start(
     context: typer.Context,
     data: Texts = None,
     overrides: Overrides = None,
+    on_hangup: OnHangup = "continue",
     version: Annotated[bool, typer.Option("--version", help="Show the version and leave.")] = False,
 ) -> None:
     """Choose a preset, press Enter, and watch. --data and --set hold for whichever preset is chosen."""
@@ -95,7 +106,7 @@ def start(
     if context.invoked_subcommand is None:
         from tui_trainer.cli import watching
 
-        raise typer.Exit(watching.open_picker(overrides or [], data or []))
+        raise typer.Exit(watching.open_picker(overrides or [], data or [], is_outliving=_is_outliving(on_hangup)))
     if data or overrides:
         raise UserError(f"--data and --set stand after the command: tui-trainer {context.invoked_subcommand} … --set …")
 
@@ -111,6 +122,7 @@ def train(
     ] = None,
     headless: Headless = False,
     json: Json = False,
+    on_hangup: OnHangup = "continue",
     device: Device = "auto",
 ) -> None:
     """Train a GPT from a preset."""
@@ -121,7 +133,9 @@ def train(
 
     chosen = load_preset(preset).changed(overrides or [], data or [])
     open_corpus(chosen.config.data)  # so that a missing file is said here and not on a screen that opens first
-    raise typer.Exit(watching.watch(NewRun(chosen.config, chosen.name, run_dir, device), headless, json))
+    request = NewRun(chosen.config, chosen.name, run_dir, device)
+    is_outliving = _is_outliving(on_hangup)
+    raise typer.Exit(watching.watch(request, headless=headless, json=json, is_outliving=is_outliving))
 
 
 @app.command()
@@ -133,6 +147,7 @@ def resume(
     ] = False,
     headless: Headless = False,
     json: Json = False,
+    on_hangup: OnHangup = "continue",
     device: Device = "auto",
 ) -> None:
     """Go on with a run from its last checkpoint."""
@@ -143,7 +158,40 @@ def resume(
 
     found = find_run(run)
     config = apply_resume_overrides(found.read_config(), overrides or [])
-    raise typer.Exit(watching.watch(ResumedRun(found, config, device, allow_changed_data), headless, json))
+    request = ResumedRun(found, config, device, allow_changed_data)
+    is_outliving = _is_outliving(on_hangup)
+    raise typer.Exit(watching.watch(request, headless=headless, json=json, is_outliving=is_outliving))
+
+
+@app.command()
+def attach(
+    run: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Argument(metavar="[RUN]", help="The id of a run, or its directory; left out: the one that runs."),
+    ] = None,
+    readonly: Annotated[bool, typer.Option("--readonly", help="Watch and prompt only: steer nothing.")] = False,
+    headless: Headless = False,
+    json: Json = False,
+) -> None:
+    """Come back to a run: its whole history, live; `q` closes only the screen."""
+    from tui_trainer.cli import attaching
+
+    raise typer.Exit(attaching.attach(run, is_readonly=readonly, headless=headless, json=json))
+
+
+@app.command()
+def control(
+    run: RunName,
+    action: Annotated[str, typer.Argument(metavar="pause|resume|save|stop|evaluate|sample|set", help="What to do.")],
+    setting: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Argument(metavar="[KEY=VALUE]", help="For set: for instance training.learning_rate=3e-4."),
+    ] = None,
+) -> None:
+    """Steer a run that trains, from anywhere."""
+    from tui_trainer.cli import steering
+
+    raise typer.Exit(steering.control(run, action, setting))
 
 
 @app.command("runs")

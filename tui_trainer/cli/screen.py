@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
+from tui_trainer.cli.attached_run import AttachedRun
 from tui_trainer.cli.console_log import ConsoleLog
+from tui_trainer.cli.own_training import OwnTraining
 from tui_trainer.cli.signals import SignalWatcher
 from tui_trainer.cli.summary import summary_lines
 from tui_trainer.cli.watching import finish
 from tui_trainer.config import RunConfig
 from tui_trainer.monitor.safe_text import safe_text
 from tui_trainer.presets import Preset
+from tui_trainer.runs.control import name_requester, send_command
 from tui_trainer.runs.directory import RunDirectory
-from tui_trainer.training.launch import NewRun, ResumedRun, TrainingHandle, launch
+from tui_trainer.training.launch import NewRun, ResumedRun
 from tui_trainer.tui.app import TrainerApp
 from tui_trainer.tui.driver import SurvivingDriver, driver_on
 from tui_trainer.tui.services import Services, Writer
@@ -22,19 +26,40 @@ from tui_trainer.tui.services import Services, Writer
 EXIT_SCREEN_FAILED = 1
 
 
+@dataclass(frozen=True)
+class Runs:
+    """Runs to choose one from."""
+
+    runs: Sequence[RunDirectory]
+
+
+Shown = NewRun | ResumedRun | RunDirectory | Runs | Sequence[Preset]
+"""What the screen opens with: a training to launch, a run to attach to, runs or presets to choose from."""
+
+
 class _Program:
     """The trainings of this process, one after the other."""
 
-    def __init__(self, console_log: ConsoleLog) -> None:
+    def __init__(self, console_log: ConsoleLog, *, is_outliving: bool) -> None:
         self._console_log = console_log
-        self.training: TrainingHandle | None = None
+        self._is_outliving = is_outliving
+        self.training: OwnTraining | None = None
+        self.has_outlived = False
 
-    def launch(self, request: NewRun | ResumedRun) -> TrainingHandle:
-        self.training = launch(request, self._console_log.move_to)
+    def launch(self, request: NewRun | ResumedRun) -> OwnTraining:
+        self.training = OwnTraining(request, self._console_log.move_to)
         return self.training
 
-    def launch_preset(self, config: RunConfig, preset: str) -> TrainingHandle:
+    def launch_preset(self, config: RunConfig, preset: str) -> OwnTraining:
         return self.launch(NewRun(config, preset))
+
+    def outlive_terminal(self) -> bool:
+        """The terminal is gone: whether a training goes on without it."""
+        training = self.training
+        if self._is_outliving and training and training.is_alive() and not self.has_outlived:
+            self.has_outlived = True
+            training.lose_terminal()
+        return self.has_outlived
 
     def stop(self) -> None:
         if self.training:
@@ -45,25 +70,49 @@ class _Program:
             self.training.join()
 
 
-def show_screen(what: NewRun | ResumedRun | Sequence[Preset]) -> int:
-    """Runs the app on a training, or on the picker with these presets. Returns the exit code."""
+def show_screen(what: Shown, *, is_outliving: bool = True, is_readonly: bool = False) -> int:
+    """Runs the app. Returns the exit code.
+
+    Args:
+        what: what it opens with.
+        is_outliving: whether a training goes on when the terminal hangs up.
+        is_readonly: whether runs of other processes can only be watched.
+    """
     with ConsoleLog() as console_log:
-        program = _Program(console_log)
-        app = _make_app(program, what, console_log.screen)
-        with SignalWatcher(program.stop, program.wait, lambda number: _leave(app, number)) as signals:
+        program = _Program(console_log, is_outliving=is_outliving)
+        app = _make_app(program, what, console_log.screen, is_readonly)
+
+        def outlive_terminal() -> bool:
+            console_log.is_terminal_gone = True
+            _let_go(app)
+            return program.outlive_terminal()
+
+        with SignalWatcher(program.stop, program.wait, lambda _: app.exit(), outlive_terminal) as signals:
             app.run()
-            program.stop()
+            console_log.is_terminal_gone |= _is_unseen(app)
+            if not (console_log.is_terminal_gone and program.outlive_terminal()):
+                program.stop()
             program.wait()
-        console_log.is_terminal_gone = signals.received == signal.SIGHUP
     return _say_goodbye(app, program, signals.received)
 
 
-def _make_app(program: _Program, what: NewRun | ResumedRun | Sequence[Preset], screen: int) -> TrainerApp:
-    services = Services(program.launch_preset, _open_writer)
-    if not isinstance(what, NewRun | ResumedRun):
-        return TrainerApp(services, presets=what, driver_class=driver_on(screen))
-    preset = what.preset if isinstance(what, NewRun) else what.run.preset
-    return TrainerApp(services, training=(program.launch(what), preset), driver_class=driver_on(screen))
+def _make_app(program: _Program, what: Shown, screen: int, is_readonly: bool) -> TrainerApp:
+    steer = None if is_readonly else _steer
+    services = Services(program.launch_preset, _open_writer, steer, AttachedRun)
+    driver = driver_on(screen)
+    if isinstance(what, NewRun):
+        return TrainerApp(services, training=(program.launch(what), what.preset), driver_class=driver)
+    if isinstance(what, ResumedRun):
+        return TrainerApp(services, training=(program.launch(what), what.run.preset), driver_class=driver)
+    if isinstance(what, RunDirectory):
+        return TrainerApp(services, training=(AttachedRun(what), what.preset), driver_class=driver)
+    if isinstance(what, Runs):
+        return TrainerApp(services, runs=what.runs, driver_class=driver)
+    return TrainerApp(services, presets=what, driver_class=driver)
+
+
+def _steer(run: RunDirectory, action: str, value: Any) -> str:
+    return send_command(run.control, action, name_requester(), value)
 
 
 def _open_writer(run: RunDirectory) -> Writer:
@@ -72,12 +121,16 @@ def _open_writer(run: RunDirectory) -> Writer:
     return TextGenerator(run)
 
 
-def _leave(app: TrainerApp, number: int) -> None:
-    """Closes the screen; after a hang-up there is none, so nothing may be written to it or read from it."""
-    driver = app._driver
-    if number == signal.SIGHUP and isinstance(driver, SurvivingDriver):
-        driver.let_go()
+def _let_go(app: TrainerApp) -> None:
+    """Closes the screen; nothing may be written to its terminal any more or read from it."""
+    if isinstance(app._driver, SurvivingDriver):
+        app._driver.let_go()
     app.exit()
+
+
+def _is_unseen(app: TrainerApp) -> bool:
+    """Whether its terminal went away without a signal, as under nohup."""
+    return isinstance(app._driver, SurvivingDriver) and app._driver.is_gone
 
 
 def _say_goodbye(app: TrainerApp, program: _Program, signal_number: int | None) -> int:

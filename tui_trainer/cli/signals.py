@@ -26,11 +26,16 @@ class SignalWatcher:
 
     The first one asks the training to stop, waits for its save, and then has the screen leave. Should the screen not
     be gone five seconds later, for instance because nobody reads the terminal, the guard ends the process. A second
-    SIGINT within three seconds ends it at once, with the checkpoints that are there.
+    SIGINT within three seconds ends it at once, with the checkpoints that are there. A hang-up only ends the program
+    when there is nothing that goes on without a terminal.
     """
 
     def __init__(
-        self, stop: Callable[[], None], wait_for_save: Callable[[], None], leave: Callable[[int], None]
+        self,
+        stop: Callable[[], None],
+        wait_for_save: Callable[[], None],
+        leave: Callable[[int], None],
+        outlive_terminal: Callable[[], bool],
     ) -> None:
         """Remembers what to do.
 
@@ -38,14 +43,16 @@ class SignalWatcher:
             stop: asks the training to save and end; returns at once.
             wait_for_save: returns when the training has ended.
             leave: closes the screen, told the signal's number; returns at once.
+            outlive_terminal: told of a hang-up, again at each; says whether the program goes on without a terminal.
         """
         self._stop = stop
         self._wait_for_save = wait_for_save
         self._leave = leave
+        self._outlive_terminal = outlive_terminal
         self._first_at: float | None = None
         self._has_left = threading.Event()
         self.received: int | None = None
-        """The number of the first signal that came."""
+        """The number of the first signal that ends the program."""
 
     def __enter__(self) -> Self:
         self._reader, self._writer = socket.socketpair()
@@ -75,19 +82,17 @@ class SignalWatcher:
 
     def _receive(self, number: int) -> None:
         now = time.monotonic()
+        if number == signal.SIGHUP and self._outlive_terminal():
+            return
         if self._first_at is None:
             self.received, self._first_at = number, now
             threading.Thread(target=self._end, args=(number,), name="ending", daemon=True).start()
-        elif number == signal.SIGHUP:
-            self._leave(number)
         elif number == signal.SIGINT and now - self._first_at < INSISTING_SECONDS:
             self._leave(number)
             self._has_left.wait(1.0)
             os._exit(128 + number)
 
     def _end(self, number: int) -> None:
-        if number == signal.SIGHUP:
-            self._leave(number)  # The terminal is gone: nothing may wait for it any more.
         self._stop()
         self._wait_for_save()
         self._leave(number)

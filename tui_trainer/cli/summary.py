@@ -5,11 +5,13 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
+import time
 from pathlib import Path
 
 from tui_trainer.events import RunFinished
 from tui_trainer.monitor import numbers
 from tui_trainer.monitor.follower import RunFollower
+from tui_trainer.monitor.liveness import Liveness, judge
 from tui_trainer.monitor.safe_text import safe_line
 
 
@@ -40,7 +42,10 @@ def summary_lines(follower: RunFollower) -> list[str]:
     lines.append(f"  run       {path}")
     if best:
         lines.append(f"  generate  {program} generate {path}{argument}")
-    lines.append(f"  resume    {program} resume {path}{_extension(follower)}")
+    if judge(follower.status, time.time()) in (Liveness.ALIVE, Liveness.STALE):
+        lines.append(f"  attach    {program} attach {path}")
+    else:
+        lines.append(f"  resume    {program} resume {path}{_extension(follower)}")
     return [safe_line(line) for line in lines]
 
 

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from json import dumps, loads
+from typing import Protocol
 
 from tui_trainer.cli.signals import SignalWatcher
 from tui_trainer.cli.summary import summary_lines
@@ -42,12 +43,13 @@ def describe_presets(presets: Sequence[Preset]) -> str:
     return presets_table(presets, [make_forecast(preset, past_runs) for preset in presets])
 
 
-def open_picker(overrides: Sequence[str], data: Sequence[str]) -> int:
+def open_picker(overrides: Sequence[str], data: Sequence[str], *, is_outliving: bool) -> int:
     """Lets a person choose a preset on the screen; without a terminal the presets are printed.
 
     Args:
         overrides: `section.key=value` changes to whichever preset is chosen.
         data: text for whichever preset is chosen, instead of its own.
+        is_outliving: whether a training goes on when the terminal hangs up.
     """
     presets = change_presets(list_presets(), overrides, data)
     if not has_terminal():
@@ -55,23 +57,30 @@ def open_picker(overrides: Sequence[str], data: Sequence[str]) -> int:
         return 0
     from tui_trainer.cli.screen import show_screen
 
-    return show_screen(presets)
+    return show_screen(presets, is_outliving=is_outliving)
 
 
-def watch(request: NewRun | ResumedRun, headless: bool, json: bool) -> int:
+def watch(request: NewRun | ResumedRun, *, headless: bool, json: bool, is_outliving: bool) -> int:
     """Trains and shows it. Returns the exit code."""
     if headless or json or not has_terminal():
-        return _watch_lines(request, json)
+        return _watch_lines(request, json, is_outliving)
     from tui_trainer.cli.screen import show_screen
 
-    return show_screen(request)
+    return show_screen(request, is_outliving=is_outliving)
 
 
-def _watch_lines(request: NewRun | ResumedRun, json: bool) -> int:
+def _watch_lines(request: NewRun | ResumedRun, json: bool, is_outliving: bool) -> int:
     """Follows the run directory, as the screen does, and prints what this process adds to it."""
     first_segment = last_segment(request.run.event_log) + 1 if isinstance(request, ResumedRun) else 0
     handle = launch(request)
-    with SignalWatcher(handle.stop, handle.join, _stay) as signals:
+
+    def outlive_terminal() -> bool:
+        """The lines go nowhere from here on; the second of two hang-ups says nothing new."""
+        if is_outliving and handle.is_alive():
+            handle.lose_terminal()
+        return is_outliving and handle.is_alive()
+
+    with SignalWatcher(handle.stop, handle.join, _stay, outlive_terminal) as signals:
         try:
             follower = _follow(handle, json, first_segment)
         finally:  # whatever printing met, the training is saved before the signals are let go
@@ -87,7 +96,17 @@ def _stay(number: int) -> None:
     """Plain lines have no screen to close: they end when the training does."""
 
 
-def finish(handle: TrainingHandle, signal_number: int | None) -> int:
+class Ended(Protocol):
+    """A training that is over."""
+
+    @property
+    def failure(self) -> str | None: ...
+
+    @property
+    def exit_code(self) -> int: ...
+
+
+def finish(handle: Ended, signal_number: int | None) -> int:
     """Says why a training failed, if it did, and returns the exit code."""
     if handle.failure:
         with contextlib.suppress(OSError):
@@ -102,7 +121,7 @@ def _follow(handle: TrainingHandle, json: bool, first_segment: int) -> RunFollow
     while True:
         is_alive = handle.is_alive()
         if follower is None and (follower := open_follower(handle.run_dir)):
-            show = _only_from(first_segment, _json_printer(follower) if json else _line_printer(follower))
+            show = _only_from(first_segment, record_printer(follower, json))
         if follower:
             follower.drain(show)
         if not is_alive:
@@ -113,6 +132,11 @@ def _follow(handle: TrainingHandle, json: bool, first_segment: int) -> RunFollow
 def _only_from(segment: int, show: Callable[[Record], None]) -> Callable[[Record], None]:
     """Shows what a resumed run adds, not what was printed when it happened."""
     return lambda record: show(record) if record.segment >= segment else None
+
+
+def record_printer(follower: RunFollower, json: bool) -> Callable[[Record], None]:
+    """Prints each record as JSON or as a plain line."""
+    return _json_printer(follower) if json else _line_printer(follower)
 
 
 def _line_printer(follower: RunFollower) -> Callable[[Record], None]:

@@ -125,12 +125,12 @@ class History:
             self.moment = Moment.from_state(self.marks[-1][1]) if self.marks else Moment()
 
     def as_state(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Plain values, for JSON; an earlier checkpoint of the same step knew less than this moment."""
         return {
             "facts": asdict(self.facts),
             "evaluations": [list(evaluation) for evaluation in self.evaluations],
             "moment": self.moment.as_state(),
-            "marks": [[step, copy.deepcopy(moment)] for step, moment in self.marks],
+            "marks": [[step, copy.deepcopy(moment)] for step, moment in self.marks if step < self.moment.step],
         }
 
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tui_trainer.events import ControlApplied, ControlDiscarded
+from tui_trainer.events import ControlApplied, ControlDiscarded, Event
 
 MAX_VALUE = 60
 
@@ -25,3 +25,13 @@ def control_text(event: ControlApplied | ControlDiscarded) -> str:
         return event.action
     value = json.dumps(setting[1], ensure_ascii=False)
     return f"{setting[0]} = {value if len(value) <= MAX_VALUE else value[:MAX_VALUE] + '…'}"
+
+
+def control_news(event: Event) -> str | None:
+    """A command that was answered, in a line: what, by whom, and why not when it had no effect."""
+    if isinstance(event, ControlApplied):
+        return f"{control_text(event)}, asked for by {event.requested_by}"
+    if isinstance(event, ControlDiscarded):
+        why = f": {event.reason.splitlines()[0]}" if event.reason else ""
+        return f"{control_text(event)} had no effect{why}"
+    return None

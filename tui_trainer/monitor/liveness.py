@@ -9,6 +9,8 @@ from enum import Enum
 from tui_trainer.runs.status import Status, boot_id
 
 STALE_SECONDS = 10.0
+MOVING_SECONDS = 40.0
+"""How long a handover may take: nobody writes a heartbeat meanwhile."""
 
 
 class Liveness(Enum):
@@ -30,6 +32,8 @@ def judge(status: Status | None, now: float) -> Liveness:
         return Liveness.UNKNOWN
     if status.state in ("finished", "failed"):
         return Liveness.ENDED
+    if status.state == "moving":
+        return Liveness.ALIVE if now - status.heartbeat <= MOVING_SECONDS else Liveness.DEAD
     if status.host == socket.gethostname() and status.boot_id == boot_id() and not _exists(status.pid):
         return Liveness.DEAD
     return Liveness.STALE if now - status.heartbeat > STALE_SECONDS else Liveness.ALIVE

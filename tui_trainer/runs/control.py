@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import stat
@@ -22,6 +23,18 @@ class Command:
     action: str
     value: Any
     requested_by: str
+
+
+def name_requester() -> str:
+    """Who asks, for the log: the user, and at which terminal."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as in some containers
+        user = str(os.getuid())
+    try:
+        return f"{user} on {os.ttyname(0).removeprefix('/dev/')}"
+    except OSError:
+        return user
 
 
 def send_command(control: Path, action: str, requested_by: str, value: Any = None) -> str:

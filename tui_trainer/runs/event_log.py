@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from tui_trainer.event_codec import decode, encode
@@ -52,11 +53,13 @@ class EventLogWriter:
 class EventLogReader:
     """Follows a log from its start. A torn last line means: wait."""
 
-    def __init__(self, path: Path) -> None:
-        """Remembers the place; nothing is opened before the first read."""
+    def __init__(self, path: Path, *, from_end: bool = False) -> None:
+        """Remembers the place; nothing is opened before the first read, unless only what comes next is wanted."""
         self._path = path
         self._offset = 0
         self._inode = 0
+        if from_end:
+            self._skip_to_end()
         self.skipped_lines = 0
 
     def read(self, limit: int = READ_BYTES) -> list[Record]:
@@ -75,6 +78,11 @@ class EventLogReader:
         complete = chunk[: chunk.rfind(b"\n") + 1]
         self._offset += len(complete)
         return self._decode(complete)
+
+    def _skip_to_end(self) -> None:
+        with suppress(FileNotFoundError):
+            state = self._path.stat()
+            self._inode, self._offset = state.st_ino, state.st_size
 
     def _decode(self, lines: bytes) -> list[Record]:
         records = []

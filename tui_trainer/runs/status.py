@@ -30,7 +30,7 @@ class Status:
     """One look at a run. `heartbeat` and `progressed_at` are Unix seconds."""
 
     state: str = "starting"
-    """starting, running, finished or failed."""
+    """starting, running, moving (to another process), finished or failed."""
     reason: str = ""
     """Of a finished run: completed, stopped or early_stopped."""
     step: int = 0

@@ -1,4 +1,4 @@
-"""How a training is asked to stop, and how it hears of it."""
+"""How a training is asked to stop, to pause and to change, and how it hears of it."""
 
 from __future__ import annotations
 
@@ -6,50 +6,83 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
-from tui_trainer.events import ControlApplied, ControlDiscarded, Event
+from tui_trainer.events import ControlApplied, ControlDiscarded, Event, RunPaused, RunResumed
 from tui_trainer.runs.control import Command, take_commands
 
 CONTROL_INTERVAL_SECONDS = 0.1
+WISHES = ("set", "save", "evaluate", "sample")
+"""What waits for the end of the step; a stop and a pause do not."""
 
 
-class StopRequested(Exception):  # noqa: N818 - it is a request, not an error
-    """Ends the training at the last complete step."""
+class Interrupted(Exception):  # noqa: N818 - somebody asked for it
+    """Ends what is going on; the last complete step stands."""
 
 
-class StopSwitch:
-    """A stop from inside the program: a key, a signal. Safe to use from any thread."""
+class StopRequested(Interrupted):
+    """Ends the training."""
+
+
+class PauseRequested(Interrupted):
+    """Ends only the step or the evaluation that is going on: it comes again."""
+
+
+class ProgramLink:
+    """What the program that holds a training tells it. Safe to use from any thread."""
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self._stop = threading.Event()
+        self._facts: SimpleQueue[Event] = SimpleQueue()
+        self.is_moving = False
 
-    def set(self) -> None:
-        """Asks for the stop; asking again changes nothing."""
-        self._event.set()
+    def stop(self) -> None:
+        """Asks for the end; asking again changes nothing."""
+        self._stop.set()
 
-    def is_set(self) -> bool:
-        """Whether a stop was asked for."""
-        return self._event.is_set()
+    def move(self) -> None:
+        """Asks for the end because another process is to go on with the run."""
+        self.is_moving = True
+        self._stop.set()
 
-    def check(self) -> None:
-        """Raises StopRequested when a stop was asked for."""
-        if self.is_set():
-            raise StopRequested
+    def is_stopping(self) -> bool:
+        """Whether the end was asked for."""
+        return self._stop.is_set()
+
+    def report(self, fact: Event) -> None:
+        """Something that happened to the program, for the log of the run."""
+        self._facts.put(fact)
+
+    def take_facts(self) -> list[Event]:
+        """What was reported since the last call."""
+        facts = []
+        while True:
+            try:
+                facts.append(self._facts.get_nowait())
+            except Empty:
+                return facts
+
+    def wait(self, seconds: float) -> None:
+        """Sleeps, unless the end is asked for."""
+        self._stop.wait(seconds)
 
 
 class ControlDesk:
-    """Looks into `control/` a few times a second and applies what lies there.
+    """Looks into `control/` a few times a second, and answers each command that lies there.
 
-    A stop may come in the middle of a step. A change of a setting waits for the next one: `take_changes`.
+    A stop and a pause may come in the middle of a step. Whatever else is wished waits for its end: `take_wishes`.
     """
 
-    def __init__(self, folder: Path, switch: StopSwitch, emit: Callable[[Event], None]) -> None:
+    def __init__(self, folder: Path, link: ProgramLink, emit: Callable[[Event], None]) -> None:
         """Discards the commands that were meant for an earlier process of this run, and names them in the log."""
         self._folder = folder
-        self._switch = switch
+        self._link = link
         self._emit = emit
         self._looked_at = 0.0
-        self._changes: list[Command] = []
+        self._wishes: list[Command] = []
+        self._is_stopping = False
+        self._is_waiting = False
+        self.is_paused = False
         self.step = 0
         for command in take_commands(folder):
             self.discard(command, "it was meant for an earlier start")
@@ -58,21 +91,64 @@ class ControlDesk:
         """Cheap enough for each micro-batch.
 
         Raises:
-            StopRequested: when a stop was asked for, here or by the switch.
+            StopRequested: when a stop was asked for, here or by the program.
+            PauseRequested: when a pause was asked for and has not begun.
         """
-        self._look()
-        self._switch.check()
+        if self.is_interrupted():
+            raise StopRequested if self._is_stopping else PauseRequested
 
-    def is_stopping(self) -> bool:
-        """Whether a stop was asked for, here or by the switch."""
-        self._look()
-        return self._switch.is_set()
+    def is_interrupted(self) -> bool:
+        """Whether what is going on is to end at once."""
+        if time.monotonic() - self._looked_at >= CONTROL_INTERVAL_SECONDS:
+            self._look()
+        self._is_stopping = self._link.is_stopping()
+        return self._is_stopping or (self.is_paused and not self._is_waiting)
 
-    def take_changes(self) -> list[Command]:
-        """The settings that somebody wants changed, oldest first; each is to be answered."""
+    def check_in_place(self) -> None:
+        """The same for work that cannot be taken up again: a pause is spent here.
+
+        Raises:
+            StopRequested: when a stop was asked for.
+        """
+        try:
+            self.check()
+        except PauseRequested:
+            self.wait_while_paused(lambda: None)
+
+    def wait_while_paused(self, meet_wishes: Callable[[], None]) -> float:
+        """Spends a pause, and returns its seconds.
+
+        Args:
+            meet_wishes: called a few times a second.
+
+        Raises:
+            StopRequested: when a stop was asked for meanwhile.
+        """
+        started, self._is_waiting = time.monotonic(), True
+        self._emit(RunPaused(self.step))
+        try:
+            while self.is_paused:
+                self.check()
+                meet_wishes()
+                self._link.wait(CONTROL_INTERVAL_SECONDS)
+        finally:
+            self._is_waiting = False
+        seconds = time.monotonic() - started
+        self._emit(RunResumed(self.step, round(seconds, 3)))
+        return seconds
+
+    def take_wishes(self) -> list[Command]:
+        """What somebody wishes at the end of a step, oldest first; each is to be answered."""
         self._look()
-        changes, self._changes = self._changes, []
-        return changes
+        wishes, self._wishes = self._wishes, []
+        return wishes
+
+    def acknowledge(
+        self, command: Command, max_steps: int | None = None, learning_rate_factor: float | None = None
+    ) -> None:
+        """Says that a command takes effect, and what a setting settled."""
+        what = (command.id, command.action, command.value, command.requested_by)
+        self._emit(ControlApplied(*what, self.step, max_steps, learning_rate_factor))
 
     def discard(self, command: Command, reason: str) -> None:
         """Says that a command had no effect, and why."""
@@ -80,19 +156,27 @@ class ControlDesk:
 
     def close(self) -> None:
         """The run is over: answers what still waits, so that nobody waits for it."""
-        for command in [*self._changes, *take_commands(self._folder)]:
+        for command in [*self._wishes, *take_commands(self._folder)]:
             self.discard(command, "the run had ended")
 
     def _look(self) -> None:
-        now = time.monotonic()
-        if self._switch.is_set() or now - self._looked_at < CONTROL_INTERVAL_SECONDS:
-            return
-        self._looked_at = now
-        for command in take_commands(self._folder):
-            if command.action == "stop":
-                self._emit(ControlApplied(command.id, "stop", command.value, command.requested_by, self.step))
-                self._switch.set()
-            elif command.action == "set":
-                self._changes.append(command)
-            else:
-                self.discard(command, "nobody knows this action")
+        self._looked_at = time.monotonic()
+        for fact in self._link.take_facts():
+            self._emit(fact)
+        for command in take_commands(self._folder) if not self._is_stopping else ():
+            self._receive(command)
+
+    def _receive(self, command: Command) -> None:
+        is_pause = command.action == "pause"
+        if command.action == "stop":
+            self.acknowledge(command)
+            self._link.stop()
+        elif command.action in ("pause", "resume") and is_pause == self.is_paused:
+            self.discard(command, "it is paused already" if is_pause else "it is not paused")
+        elif command.action in ("pause", "resume"):
+            self.is_paused = is_pause
+            self.acknowledge(command)
+        elif command.action in WISHES:
+            self._wishes.append(command)
+        else:
+            self.discard(command, "nobody knows this action")

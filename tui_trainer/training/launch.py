@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tui_trainer.config import RunConfig
+from tui_trainer.events import Event, TerminalLost
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.training.failures import EXIT_ERROR, EXIT_FINISHED, Refused, explain
-from tui_trainer.training.interruption import StopRequested, StopSwitch
+from tui_trainer.training.interruption import ProgramLink, StopRequested
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class TrainingHandle:
         """Prepares the thread; `launch` starts it."""
         self._request = request
         self._on_directory = on_directory
-        self._switch = StopSwitch()
+        self._link = ProgramLink()
         # Not a daemon: the interpreter must not end while a checkpoint is being written.
         self._thread = threading.Thread(target=self._run, name="trainer")
         self.run_dir: RunDirectory | None = None
@@ -63,7 +64,19 @@ class TrainingHandle:
 
     def stop(self) -> None:
         """Asks the training to save and end. Returns at once; may be called again and from any thread."""
-        self._switch.set()
+        self._link.stop()
+
+    def move(self) -> None:
+        """Asks the training to save and end, because another process is to go on with the run."""
+        self._link.move()
+
+    def report(self, fact: Event) -> None:
+        """Something that happened to the program, for the log."""
+        self._link.report(fact)
+
+    def lose_terminal(self) -> None:
+        """Has the log say that the terminal is gone; the training goes on."""
+        self.report(TerminalLost())
 
     def join(self, timeout: float | None = None) -> None:
         """Waits for the end, at most `timeout` seconds."""
@@ -77,7 +90,7 @@ class TrainingHandle:
         try:
             from tui_trainer.training.session import hold_session  # imports torch, which may fail in its own ways
 
-            hold_session(self._request, self._switch, self._announce)
+            hold_session(self._request, self._link, self._announce)
         except StopRequested:  # before there was anything to save
             pass
         except BaseException as error:  # noqa: BLE001 - the thread's outermost frame: reported, never lost

@@ -22,7 +22,8 @@ from tui_trainer.runs.status import StatusFile
 from tui_trainer.training import resumption
 from tui_trainer.training.evaluator import Evaluator
 from tui_trainer.training.exactness import describe_machine, settle_threads
-from tui_trainer.training.interruption import ControlDesk, StopSwitch
+from tui_trainer.training.hardware import HardwareMeter
+from tui_trainer.training.interruption import ControlDesk, ProgramLink
 from tui_trainer.training.launch import NewRun, ResumedRun
 from tui_trainer.training.learner import Learner
 from tui_trainer.training.memory import choose_micro_batch_size
@@ -57,7 +58,7 @@ def prepare_trainer(
     run: RunDirectory,
     request: NewRun | ResumedRun,
     device: torch.device,
-    switch: StopSwitch,
+    link: ProgramLink,
     status: StatusFile,
     emit: Callable[[Event], None],
 ) -> Trainer:
@@ -67,7 +68,7 @@ def prepare_trainer(
         UserError: for data or a checkpoint that cannot be used, and for a run that is over.
         StopRequested: when it was stopped meanwhile.
     """
-    control = ControlDesk(run.control, switch, emit)
+    control = ControlDesk(run.control, link, emit)
     store = CheckpointStore(run.checkpoints)
     store.clean()
     plan = _settle(run, request, store, control, status, emit)
@@ -83,6 +84,7 @@ def prepare_trainer(
         updater=Updater(learner, progress.micro_batch_size),
         evaluator=Evaluator(text.split, context_length, progress.evaluation_rows, lengths),
         samples=SampleWriter(text.tokenizer, text.split.train),
+        hardware=HardwareMeter(device),
         store=store,
         control=control,
         status=status,

@@ -19,8 +19,10 @@ class Progress:
     evaluated_step: int | None = None
     best_step: int | None = None
     best_val_loss: float | None = None
+    val_loss: float | None = None
+    """Of the weights of `evaluated_step`."""
     val_losses: list[float] = field(default_factory=list)
-    """Of each evaluation, for early stopping."""
+    """Of each planned evaluation, for early stopping."""
     micro_batch_size: int = 0
     """Sequences in memory at once; 0: not decided yet."""
     evaluation_rows: int = 0
@@ -42,11 +44,6 @@ class Progress:
     def next_batch(self) -> int:
         """The number, from 1, of the batch that the next step learns from."""
         return self.step + 1 + self.skipped_batches
-
-    @property
-    def val_loss(self) -> float | None:
-        """The validation loss of exactly the weights of this step, or None when they were not evaluated."""
-        return self.val_losses[-1] if self.val_losses and self.evaluated_step == self.step else None
 
     def note_skip(self) -> int:
         """Passes over the batch of the next step and returns how many were skipped lately."""

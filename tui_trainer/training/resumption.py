@@ -63,8 +63,10 @@ def load_origin(store: CheckpointStore) -> Origin:
 
 def refuse_if_over(run: RunDirectory, config: RunConfig, progress: Progress, max_steps: int | None) -> None:
     """Raises UserError for a run that has nothing to go on to; `max_steps` None: its length is not known yet."""
-    # A run that was stopped within its last evaluation still owes that one.
-    if max_steps and (progress.step > max_steps or progress.step == max_steps == progress.evaluated_step):
+    # A run that was stopped within its last evaluation still owes that one, or the samples after it.
+    owes_samples = bool(config.sampling.prompts) and progress.sampled_step != progress.step
+    is_done = progress.step == max_steps == progress.evaluated_step and not owes_samples
+    if max_steps and (progress.step > max_steps or is_done):
         raise UserError(
             f"{run.path}: complete at step {progress.step:,} of {max_steps:,}\n"
             f"to go on: tui-trainer resume {run.path} --set training.max_steps={progress.step * 2}"

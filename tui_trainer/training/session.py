@@ -13,7 +13,7 @@ import torch
 from tui_trainer.checkpoints import CheckpointStore
 from tui_trainer.data.corpus import open_corpus
 from tui_trainer.errors import UserError
-from tui_trainer.events import RunFailed, RunFinished
+from tui_trainer.events import RunFailed, RunFinished, RunMoving
 from tui_trainer.runs.catalogue import note_run
 from tui_trainer.runs.directory import RunDirectory, create_run, remove_run
 from tui_trainer.runs.event_log import EventLogWriter, last_segment
@@ -22,12 +22,13 @@ from tui_trainer.runs.lock import RunLock
 from tui_trainer.runs.status import StatusFile
 from tui_trainer.training.device import choose_device, is_here
 from tui_trainer.training.failures import Refused, explain, full_disk_explained
-from tui_trainer.training.interruption import StopRequested, StopSwitch
+from tui_trainer.training.interruption import ProgramLink, StopRequested
 from tui_trainer.training.launch import NewRun, ResumedRun
 from tui_trainer.training.preparation import prepare_trainer
+from tui_trainer.training.progress import Progress
 
 
-def hold_session(request: NewRun | ResumedRun, switch: StopSwitch, announce: Callable[[RunDirectory], None]) -> None:
+def hold_session(request: NewRun | ResumedRun, link: ProgramLink, announce: Callable[[RunDirectory], None]) -> None:
     """Trains one run from its start, or from its last checkpoint, to its end.
 
     A new run that ends by a mistake or a stop before its first checkpoint leaves no directory behind, and a
@@ -35,7 +36,7 @@ def hold_session(request: NewRun | ResumedRun, switch: StopSwitch, announce: Cal
 
     Args:
         request: the run.
-        switch: asked between micro-batches whether to stop.
+        link: asked between micro-batches whether to stop.
         announce: told the directory as soon as there is one.
 
     Raises:
@@ -48,7 +49,7 @@ def hold_session(request: NewRun | ResumedRun, switch: StopSwitch, announce: Cal
     with full_disk_explained(run), RunLock(run.lock_file):
         announce(run)
         try:
-            _train(run, request, device, switch)
+            _train(run, request, device, link)
         except (UserError, StopRequested):
             if isinstance(request, NewRun) and not CheckpointStore(run.checkpoints).steps():
                 remove_run(run)
@@ -74,7 +75,7 @@ def _make_directory(request: NewRun) -> RunDirectory:
     return run
 
 
-def _train(run: RunDirectory, request: NewRun | ResumedRun, device: torch.device, switch: StopSwitch) -> None:
+def _train(run: RunDirectory, request: NewRun | ResumedRun, device: torch.device, link: ProgramLink) -> None:
     """Trains, and records how it ended whatever happens."""
     status, status_before = StatusFile(run.status_file), _read_if_there(run.status_file)
     log = EventLogWriter(run.event_log, last_segment(run.event_log) + 1, time.time)
@@ -82,11 +83,11 @@ def _train(run: RunDirectory, request: NewRun | ResumedRun, device: torch.device
     status.start()
     try:
         with full_disk_explained(run):
-            trainer = prepare_trainer(run, request, device, switch, status, log.append)
+            trainer = prepare_trainer(run, request, device, link, status, log.append)
             reason = trainer.train()
-            log.append(RunFinished(reason, trainer.progress.step, round(trainer.progress.elapsed_seconds, 3)))
+            state = "moving" if link.is_moving and reason == "stopped" else "finished"
+            log.append(_ending(state, reason, trainer.progress))
         status.update(reason=reason)
-        state = "finished"
     except BaseException as error:
         is_refused = trainer is None and isinstance(error, UserError | StopRequested)
         elapsed = trainer.progress.elapsed_seconds if trainer else 0.0
@@ -102,6 +103,11 @@ def _train(run: RunDirectory, request: NewRun | ResumedRun, device: torch.device
         log.close()
         if is_refused and status_before:
             replace_file(run.status_file, status_before)
+
+
+def _ending(state: str, reason: str, progress: Progress) -> RunMoving | RunFinished:
+    elapsed = round(progress.elapsed_seconds, 3)
+    return RunMoving(progress.step, elapsed) if state == "moving" else RunFinished(reason, progress.step, elapsed)
 
 
 def _read_if_there(path: Path) -> bytes | None:

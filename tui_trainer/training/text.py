@@ -54,7 +54,7 @@ def prepare_text(
     status.update(phase="preparing_data")
 
     def on_progress(done: int, total: int) -> None:
-        control.check()
+        control.check_in_place()
         status.update(phase_done=done, phase_total=total)
 
     known = load_tokenizer(run.tokenizer) if isinstance(request, ResumedRun) else None

@@ -11,12 +11,10 @@ from tui_trainer.checkpoints import CheckpointStore
 from tui_trainer.config import RunConfig
 from tui_trainer.data.batches import TrainingWindows
 from tui_trainer.diagnosis import Diagnosis, has_lost_patience
-from tui_trainer.errors import UserError
 from tui_trainer.events import (
     AdviceCleared,
     AdviceRaised,
     CheckpointSaved,
-    ControlApplied,
     Event,
     MicroBatchReduced,
     PhaseStarted,
@@ -30,15 +28,16 @@ from tui_trainer.training.device import peak_memory_bytes
 from tui_trainer.training.evaluator import Evaluator
 from tui_trainer.training.exactness import describe_machine
 from tui_trainer.training.failures import BadState, OutOfMemory
-from tui_trainer.training.interruption import ControlDesk, StopRequested
+from tui_trainer.training.hardware import HardwareMeter
+from tui_trainer.training.interruption import ControlDesk, PauseRequested, StopRequested
 from tui_trainer.training.learner import Learner, find_non_finite
 from tui_trainer.training.progress import Progress
 from tui_trainer.training.reports import evaluation_report, step_report
 from tui_trainer.training.resumption import EXTENSION_REMEDY
 from tui_trainer.training.samples import SampleWriter
-from tui_trainer.training.steering import change_setting
 from tui_trainer.training.step import Skipped
 from tui_trainer.training.updater import Updater
+from tui_trainer.training.wishes import meet_wishes
 
 
 @dataclass
@@ -52,6 +51,7 @@ class Trainer:
     updater: Updater
     evaluator: Evaluator
     samples: SampleWriter
+    hardware: HardwareMeter
     store: CheckpointStore
     control: ControlDesk
     status: StatusFile
@@ -80,10 +80,10 @@ class Trainer:
         try:
             return self._loop()
         except StopRequested:
-            self._save_last()
+            self.save_last()
             return "stopped"
         except OutOfMemory:
-            self._save_last()
+            self.save_last()
             raise
         finally:
             self.control.close()
@@ -92,23 +92,41 @@ class Trainer:
         self._enter("training", self.max_steps)
         while True:
             try:
+                if self.control.is_paused:
+                    self._pause()
                 if reason := self._advance():
                     return reason
+            except PauseRequested:
+                continue
             except BadState as error:
                 self._roll_back(str(error))
 
+    def _pause(self) -> None:
+        """Waits at the last complete step, which is saved first: a pause may last the night."""
+        self.save_last()
+        self._enter("paused", None)
+        self._started += self.control.wait_while_paused(self._meet_while_paused)
+        self._enter("training", self.max_steps)
+
+    def _meet_while_paused(self) -> None:
+        if meet_wishes(self):
+            self._enter("paused", None)
+
     def _advance(self) -> str | None:
         """One round of the loop; says why the run is over, when it is."""
-        self._apply_changes()
+        self.control.step = self.progress.step
+        has_met = meet_wishes(self)
         is_evaluated = self._evaluation_is_due()
-        is_best = is_evaluated and self._evaluate()
-        is_sampled = self._samples_are_due() and self._write_samples()
+        is_best = is_evaluated and self.evaluate()
+        is_sampled = self._samples_are_due() and self.write_samples()
         reason = self._reason_to_end(is_evaluated=is_evaluated)
         is_saved = is_best or self._checkpoint_is_due() or bool(reason and not self._is_saved)
         if is_saved:
             self.save(is_best=is_best)
+        if self._samples_are_due():  # they were interrupted
+            self.control.check()
         if not reason:
-            if is_evaluated or is_sampled or is_saved:
+            if has_met or is_evaluated or is_sampled or is_saved:
                 self._enter("training", self.max_steps)
             self._step()
         return reason
@@ -144,6 +162,8 @@ class Trainer:
             tokens_per_second = self.config.tokens_per_step / max(time.monotonic() - started, 1e-9)
             epoch, memory = self.train_windows.epoch_of(batch), peak_memory_bytes(self.learner.device)
             self.tell(step_report(self.progress, epoch, outcome, tokens_per_second, memory))
+        if sampled := self.hardware.look(step):
+            self.emit(sampled)
 
     def learning_rate(self, step: int) -> float:
         """The planned rate, lowered by each roll-back."""
@@ -186,9 +206,12 @@ class Trainer:
             step % self.config.training.checkpoint_interval == 0 or step == self.schedule.stable_until
         )
 
-    def _evaluate(self) -> bool:
-        """Measures both sides in the same way and says whether the validation loss is the best so far."""
-        started = time.monotonic()
+    def evaluate(self) -> bool:
+        """Measures both sides in the same way and says whether the validation loss is the best so far.
+
+        Only what was planned counts for the patience: nobody ends a run early by looking often.
+        """
+        started, is_planned = time.monotonic(), self._evaluation_is_due()
         self._enter("evaluating", len(self.evaluator))
         train, val = self.evaluator.measure(self.learner, self._note_batch, self._note_fewer_rows)
         progress = self.progress
@@ -197,8 +220,9 @@ class Trainer:
         is_best = progress.best_val_loss is None or val.loss < progress.best_val_loss
         if is_best:
             progress.best_val_loss, progress.best_step = val.loss, progress.step
-        progress.evaluated_step = progress.step
-        progress.val_losses.append(val.loss)
+        progress.evaluated_step, progress.val_loss = progress.step, val.loss
+        if is_planned:
+            progress.val_losses.append(val.loss)
         self._is_saved = False
         self._note_time()
         epoch = self.train_windows.epoch_of(max(1, progress.next_batch - 1))
@@ -218,14 +242,15 @@ class Trainer:
         progress = self.progress
         return bool(self.config.sampling.prompts) and progress.evaluated_step == progress.step != progress.sampled_step
 
-    def _write_samples(self) -> bool:
-        """What the model writes by now, unless somebody asks to stop: then the next start owes it."""
+    def write_samples(self) -> bool:
+        """What the model writes by now; when somebody asks to stop or to pause, it is owed."""
         self._enter("sampling", None)
-        samples = self.samples.write(self.learner, self.config, self.progress.step, self.control.is_stopping)
-        if samples is not None:
-            self.progress.sampled_step = self.progress.step
-            self._is_saved = False
-        for sample in samples or ():
+        samples = self.samples.write(self.learner, self.config, self.progress.step, self.control.is_interrupted)
+        if samples is None:
+            return False
+        self.progress.sampled_step = self.progress.step
+        self._is_saved = False
+        for sample in samples:
             self.tell(sample)
         return True
 
@@ -253,7 +278,7 @@ class Trainer:
                 "diagnosis": self.diagnosis.as_state(),
                 "machine": describe_machine(self.learner),
             },
-            {"val_loss": progress.val_loss},
+            {"val_loss": progress.val_loss if progress.evaluated_step == progress.step else None},
             is_best=is_best,
             is_stable=progress.step == self.schedule.stable_until,
             keep=self.config.training.keep_checkpoints,
@@ -271,7 +296,7 @@ class Trainer:
         self._first_step = self.progress.step
         self.tell(AdviceRaised(rule, "note", evidence, remedy, self.progress.step, {}))
 
-    def _save_last(self) -> None:
+    def save_last(self) -> None:
         """Saves the last complete step; when its weights are not finite, the step it goes back to."""
         if self._is_saved:
             return
@@ -281,22 +306,7 @@ class Trainer:
             self._roll_back(str(error))
             self.save(is_best=False)
 
-    def _apply_changes(self) -> None:
-        """Settings that somebody changed while the run goes on."""
-        self.control.step = self.progress.step
-        for command in self.control.take_changes():
-            try:
-                config, max_steps = change_setting(self.config, command.value, self.train_windows, self.progress.step)
-            except UserError as error:
-                self.control.discard(command, str(error))
-                continue
-            if config.training.learning_rate != self.config.training.learning_rate:
-                self.progress.learning_rate_factor = 1.0  # who sets a rate means that rate
-            self._go_on_with(config, max_steps)
-            what = (command.id, command.action, command.value, command.requested_by)
-            self.tell(ControlApplied(*what, self.progress.step, max_steps, self.progress.learning_rate_factor))
-
-    def _go_on_with(self, config: RunConfig, max_steps: int) -> None:
+    def go_on_with(self, config: RunConfig, max_steps: int) -> None:
         """Makes a changed configuration that of the run."""
         before, self.schedule = self.schedule, make_schedule(config.training, max_steps)
         self.learner.optimizers.set_weight_decay(config.training.weight_decay)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual.app import App
+from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
+from textual.screen import Screen
 
 from tui_trainer.presets import Preset
+from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.tui import theme
+from tui_trainer.tui.keys import EVERYWHERE, MONITOR_KEYS, bindings
 from tui_trainer.tui.screens.picker import PickerScreen
-from tui_trainer.tui.screens.stop_question import StopQuestion
+from tui_trainer.tui.screens.question import Question
 from tui_trainer.tui.services import Services, Training
 
 if TYPE_CHECKING:
@@ -20,15 +24,14 @@ if TYPE_CHECKING:
 
 
 class TrainerApp(App[None]):
-    """Starts with the picker, or with a training that runs already."""
+    """Starts with the picker, with a list of runs, or with a training that runs already."""
 
     CSS_PATH = "trainer.tcss"
     TITLE = "tui-trainer"
     HORIZONTAL_BREAKPOINTS = [(0, "-cramped"), (40, "-narrow"), (100, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-flat"), (12, "-slim"), (20, "-low"), (32, "-high"), (44, "-tall")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("question_mark", "explain", "explain"),
-        Binding("q", "quit", "quit"),
+        *bindings(EVERYWHERE),
         Binding("ctrl+q", "leave", show=False, priority=True),
         Binding("ctrl+c", "leave", show=False),
     ]
@@ -38,6 +41,7 @@ class TrainerApp(App[None]):
         services: Services,
         presets: Sequence[Preset] = (),
         training: tuple[Training, str] | None = None,
+        runs: Sequence[RunDirectory] | None = None,
         driver_class: type[Driver] | None = None,
     ) -> None:
         """Prepares the app.
@@ -45,13 +49,15 @@ class TrainerApp(App[None]):
         Args:
             services: what the program can do for the screen.
             presets: what the picker offers.
-            training: one that was launched already, with its preset's name; then there is no picker.
+            training: one that goes on already, with its preset's name; then there is no picker.
+            runs: what to choose from instead of the presets.
             driver_class: how the terminal is driven; None: Textual's own.
         """
         super().__init__(driver_class=driver_class)
         self._services = services
         self._presets = presets
         self._first = training
+        self._runs = runs
         self.monitors: list[MonitorScreen] = []
         """Every run that was watched, in order."""
 
@@ -63,14 +69,26 @@ class TrainerApp(App[None]):
         self.register_theme(theme.DARK)
         self.register_theme(theme.LIGHT)
         self.theme = theme.DARK.name
-        if self._first is None:
-            self.push_screen(PickerScreen(self._presets, self.start))
-        else:
+        if self._first is not None:
             self._watch(*self._first)
+        elif self._runs is not None:
+            self.show_runs(self._runs)
+        else:
+            self.push_screen(PickerScreen(self._presets, self.start))
+
+    def show_runs(self, runs: Sequence[RunDirectory]) -> None:
+        """A list of runs, to open one."""
+        from tui_trainer.tui.screens.runs import RunsScreen
+
+        self.push_screen(RunsScreen(runs, self.open_run))
+
+    def open_run(self, run: RunDirectory) -> None:
+        """Watches a run that is there already."""
+        self._watch(self._services.open_run(run), run.preset)
 
     def start(self, preset: Preset) -> None:
         """Launches a preset and watches it; one training at a time, however fast somebody presses Enter."""
-        if self.monitors and self.monitors[-1].training.is_alive():
+        if self._own_training:
             return
         training = self._services.launch(preset.config, preset.name)
         self._watch(training, preset.name)
@@ -81,32 +99,39 @@ class TrainerApp(App[None]):
             return not self._is_typing()
         return True
 
+    @property
+    def _own_training(self) -> MonitorScreen | None:
+        """The monitor of the training that would end with this process."""
+        own = (monitor for monitor in self.monitors if monitor.training.ends_with_screen)
+        return next((monitor for monitor in own if monitor.training.is_alive()), None)
+
     async def action_quit(self) -> None:
-        """Every way to leave is the same question while a training goes on."""
-        monitor = self.monitors[-1] if self.monitors else None
-        if monitor is None or not monitor.training.is_alive():
+        """Every way to leave is the same question while a training of this process goes on."""
+        monitor = self._own_training
+        if monitor is None:
             self.exit()
-        elif not monitor.is_leaving and not isinstance(self.screen, StopQuestion):
-            self.push_screen(StopQuestion(), self._answer)
+        elif not monitor.is_leaving and not isinstance(self.screen, Question):
+            monitor.ask_to_leave()
 
     async def action_leave(self) -> None:
         """The same question from anywhere, also while a person types; asked already, it is the answer."""
-        if isinstance(self.screen, StopQuestion):
-            self.screen.action_stop()
+        if isinstance(self.screen, Question):
+            self.screen.action_insist()
         else:
             await self.action_quit()
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """Every key of the screen that works now, and the themes."""
+        yield from (command for command in super().get_system_commands(screen) if command.title in ("Theme", "Quit"))
+        for key in MONITOR_KEYS:
+            if screen in self.monitors and screen.check_action(key.name, ()):
+                yield SystemCommand(key.label.capitalize(), key.help, partial(screen.run_action, key.action))
 
     def action_explain(self) -> None:
         from tui_trainer.tui.screens.explain import ExplainScreen
 
         is_watching = bool(self.monitors) and self.screen is self.monitors[-1]
         self.push_screen(ExplainScreen(self.monitors[-1].follower if is_watching else None))
-
-    def _answer(self, is_stop: bool | None) -> None:
-        if is_stop and self.monitors[-1].training.is_alive():
-            self.monitors[-1].leave()
-        elif is_stop:  # it ended while the question stood
-            self.exit()
 
     def _watch(self, training: Training, preset: str) -> None:
         from tui_trainer.tui.screens.monitor import MonitorScreen  # not needed for the first paint

@@ -82,6 +82,7 @@ class SurvivingDriver(LinuxDriver):
         for descriptor in (0, self._screen.fileno()):
             os.dup2(null, descriptor)
         os.close(null)
+        self._app.exit()
 
     def _sigtstp_application(self, *_: object) -> None:
         self._is_suspended = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from tui_trainer.config import RunConfig
 from tui_trainer.inference.settings import SamplingSettings
@@ -12,7 +12,11 @@ from tui_trainer.runs.directory import RunDirectory
 
 
 class Training(Protocol):
-    """A training in this process, as `training.launch.TrainingHandle` is one."""
+    """A training that is watched, in this process or another."""
+
+    @property
+    def ends_with_screen(self) -> bool:
+        """Whether it is one of this process, so that leaving is a question: stop it, or hand it over?"""
 
     @property
     def run_dir(self) -> RunDirectory | None:
@@ -27,6 +31,17 @@ class Training(Protocol):
 
     def stop(self) -> None:
         """Asks it to save and end."""
+
+    def detach(self, requested_by: str) -> None:
+        """Hands it over to a process of its own, so that the screen can go. Returns at once."""
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether it is being handed over."""
+
+    @property
+    def has_moved(self) -> bool:
+        """Whether another process has it now."""
 
 
 class Speaker(Protocol):
@@ -61,6 +76,11 @@ class Writer(Protocol):
         """Text as it is made."""
 
 
+def refuse_to_open(run: RunDirectory) -> Training:
+    """For a screen that shows one training only."""
+    raise LookupError(run.path)
+
+
 @dataclass(frozen=True)
 class Services:
     """Everything the screen can have done."""
@@ -69,3 +89,7 @@ class Services:
     """Starts a run of a configuration under a preset's name."""
     open_writer: Callable[[RunDirectory], Writer]
     """Opens a writer for a run; slow, so it is called in a thread."""
+    steer: Callable[[RunDirectory, str, Any], str] | None = None
+    """Asks whoever trains a run for an action with a value, and returns the command's id; None: only watch."""
+    open_run: Callable[[RunDirectory], Training] = refuse_to_open
+    """A run that is there already, as something to watch."""

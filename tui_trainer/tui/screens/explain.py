@@ -12,6 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Label
 
 from tui_trainer.monitor.follower import RunFollower
+from tui_trainer.tui.keys import EVERYWHERE, MONITOR_KEYS
 from tui_trainer.tui.lines import Line, entry, wrap
 from tui_trainer.tui.screens.explain_run import explain_run
 from tui_trainer.tui.widgets.run_pane import RunPane
@@ -39,12 +40,6 @@ QUESTIONS = (
     ("it repeats one word?", "A higher temperature, top-k or top-p, or more data for longer."),
     ("out of memory?", "A smaller batch_size or context_length, or gradient accumulation (micro_batch_size)."),
 )
-KEYS = (
-    ("p", "write a prompt; Enter asks, Tab goes to the settings, Escape leaves"),
-    ("q", "stop and save, or go on; again: stop. When the training has ended: leave"),
-    ("ctrl+p", "all commands; Theme has dark and light ones"),
-    ("b", "back to the presets, when the training has ended"),
-)
 
 
 class Explanations(RunPane):
@@ -68,8 +63,8 @@ def explain(width: int, follower: RunFollower | None = None) -> list[Line]:
     for question, reply in QUESTIONS:
         lines += [[(question, "value")], *[[(" " * 2 + piece, "label")] for piece in wrap(reply, width - 2)]]
     lines += [[], [("keys", "accent")]]
-    for key, meaning in KEYS:
-        lines += entry(key, meaning, width)
+    for key in (*MONITOR_KEYS, *EVERYWHERE):
+        lines += entry(key.shown, key.help, width)
     of_run = explain_run(follower, width) if follower else []
     return [*lines, [], *of_run] if of_run else lines
 

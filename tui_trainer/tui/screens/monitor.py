@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import time
-from typing import ClassVar
+from functools import partial
+from typing import Any, ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.widgets import Footer, Label
 
+from tui_trainer.events import Record
+from tui_trainer.monitor.controls import control_news
 from tui_trainer.monitor.follower import RunFollower, open_follower
-from tui_trainer.tui.driver import SurvivingDriver
+from tui_trainer.runs.control import name_requester
+from tui_trainer.tui.keys import MONITOR_KEYS, STEERING_ACTIONS, bindings
 from tui_trainer.tui.precise_updates import PreciseScreen
-from tui_trainer.tui.screens.picker import PickerScreen
+from tui_trainer.tui.screens.question import ask_how_to_leave, ask_whether_to_stop
+from tui_trainer.tui.screens.setting_question import ask_for_last_step, ask_for_rate
 from tui_trainer.tui.services import Services, Training, Writer
 from tui_trainer.tui.widgets.event_feed import EventFeed
 from tui_trainer.tui.widgets.figures import Figures
@@ -28,6 +33,7 @@ from tui_trainer.tui.widgets.verdict_line import VerdictLine
 
 FIGURES_SECONDS = 0.5
 READING_SECONDS = 0.05
+HANDOVER_SECONDS = 60.0
 CHART_EVERY = 2
 """Curves are drawn at every second look."""
 
@@ -36,20 +42,18 @@ class MonitorScreen(PreciseScreen):
     """Looks at the run directory twice a second and redraws what changed."""
 
     AUTO_FOCUS = ""
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("p", "prompt", "prompt", priority=True),
-        Binding("b", "back", "presets"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bindings(MONITOR_KEYS)
 
     def __init__(self, services: Services, training: Training, preset: str) -> None:
-        """Watches a training of this process.
+        """Watches a training.
 
         Args:
             services: what the program can do.
-            training: the training, just launched.
+            training: of this process or another.
             preset: its name.
         """
         super().__init__()
+        self._opened_at = time.time()
         self._services = services
         self._writer: Writer | None = None
         self._ticks = 0
@@ -78,7 +82,7 @@ class MonitorScreen(PreciseScreen):
     def on_mount(self) -> None:
         chart = self.query_one("#chart", LossChart)
         chart.border_title = "loss   [$train]─[/] train  [$val]─[/] val  [$success]◆[/] best"
-        self.query_one(RunHeader).announce(self.preset, "loading torch")
+        self.query_one(RunHeader).announce(self.preset, "loading torch" if self.training.ends_with_screen else None)
         self.set_interval(FIGURES_SECONDS, self.look)
 
     def look(self) -> None:
@@ -93,14 +97,16 @@ class MonitorScreen(PreciseScreen):
         if self._curves_are_stale and self._ticks % CHART_EVERY == 0:
             self._show(with_curves=True)
         self.query_one(RunHeader).redraw()
-        if self._was_alive and not is_alive:
+        if self.training.has_moved:
+            self.app.exit()
+        elif self._was_alive and not is_alive:
             self._end()
+        self._was_alive = is_alive
 
-    @staticmethod
-    def _take_in(follower: RunFollower) -> bool:
+    def _take_in(self, follower: RunFollower) -> bool:
         """Reads for a moment; a long log takes several looks, so that keys are answered meanwhile."""
         has_changed, until = False, time.monotonic() + READING_SECONDS
-        while follower.poll():
+        while follower.poll(self._hear):
             has_changed = True  # even when the time was up while it read
             if time.monotonic() > until:
                 break
@@ -112,22 +118,28 @@ class MonitorScreen(PreciseScreen):
         return self.is_mounted and self.query_one(PromptPanel).has_focus_within
 
     @property
-    def _has_picker(self) -> bool:
-        """Whether there is a picker below to go back to."""
-        return any(isinstance(screen, PickerScreen) for screen in self.app.screen_stack)
+    def can_detach(self) -> bool:
+        """Whether another process could go on with it by now."""
+        follower = self.follower
+        return self.training.is_alive() and follower is not None and follower.state.started is not None
 
-    def leave(self) -> None:
-        """Stops the training; the screen goes when it is saved."""
-        self.is_leaving = True
-        self.training.stop()
-        self.query_one(RunHeader).announce(self.preset, "saving, then leaving")
+    @property
+    def _has_list(self) -> bool:
+        """Whether there is a list below, of presets or of runs, to go back to."""
+        return len(self.app.screen_stack) > 2
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """The footer shows only keys that work now: while a person types, letters are text."""
+        if self.is_typing:
+            return False
+        if action in STEERING_ACTIONS:
+            return self._services.steer is not None and self.can_detach
         if action == "prompt":
-            return not self.is_typing and self.follower is not None and self.query_one(PromptPanel).display
+            return self.follower is not None and self.query_one(PromptPanel).display
+        if action == "detach":
+            return self.can_detach or not self.training.ends_with_screen
         if action == "back":
-            return not self.is_typing and not self.training.is_alive() and self._has_picker
+            return self._has_list and not (self.training.is_alive() and self.training.ends_with_screen)
         return True
 
     def action_prompt(self) -> None:
@@ -135,6 +147,72 @@ class MonitorScreen(PreciseScreen):
 
     def action_back(self) -> None:
         self.app.pop_screen()
+
+    def ask_to_leave(self) -> None:
+        """Stop, hand over or stay?"""
+        self.app.push_screen(ask_how_to_leave(can_detach=self.can_detach), self._leave)
+
+    def action_detach(self) -> None:
+        """A training of this process is handed over to one of its own; any other is detached already."""
+        if not self.training.ends_with_screen:
+            self.app.exit()
+        elif self.can_detach and not self.is_leaving:
+            self.training.detach(name_requester())
+            self.query_one(RunHeader).note("saving, then handing over to a process of its own …", HANDOVER_SECONDS)
+
+    def action_pause(self) -> None:
+        is_paused = self.follower is not None and self.follower.state.paused is not None
+        self._steer("resume" if is_paused else "pause")
+
+    def action_save(self) -> None:
+        self._steer("save")
+
+    def action_evaluate(self) -> None:
+        self._steer("evaluate")
+
+    def action_sample(self) -> None:
+        self._steer("sample")
+
+    def action_stop(self) -> None:
+        self.app.push_screen(ask_whether_to_stop(), lambda answer: self._steer("stop") if answer else None)
+
+    def action_change_rate(self) -> None:
+        assert self.follower is not None
+        self.app.push_screen(ask_for_rate(self.follower), partial(self._set, "training.learning_rate"))
+
+    def action_change_last_step(self) -> None:
+        assert self.follower is not None
+        self.app.push_screen(ask_for_last_step(self.follower), partial(self._set, "training.max_steps"))
+
+    def _set(self, key: str, value: str | None) -> None:
+        if value:
+            self._steer("set", {"key": key, "value": value})
+
+    def _steer(self, action: str, value: Any = None) -> None:
+        """Asks for it; the answer comes as an event, which `_hear` shows."""
+        assert self.follower is not None and self._services.steer is not None
+        try:
+            self._services.steer(self.follower.run, action, value)
+        except OSError as error:
+            self.query_one(RunHeader).note(f"{action}: {error.strerror}")
+        else:
+            self.query_one(RunHeader).note(f"{action} asked for …")
+
+    def _hear(self, record: Record) -> None:
+        """What somebody asked for since this screen was opened is told at any size, with who asked."""
+        news = control_news(record.event) if record.time >= self._opened_at else None
+        if news:
+            self.query_one(RunHeader).note(news)
+
+    def _leave(self, answer: str | None) -> None:
+        if answer and not self.training.is_alive():  # it ended while the question stood
+            self.app.exit()
+        elif answer == "detach":
+            self.action_detach()
+        elif answer:
+            self.is_leaving = True
+            self.training.stop()
+            self.query_one(RunHeader).announce(self.preset, "saving, then leaving")
 
     def _find_run(self) -> None:
         self.follower = open_follower(self.training.run_dir)
@@ -162,7 +240,6 @@ class MonitorScreen(PreciseScreen):
 
     def _end(self) -> None:
         """The training is over: shows the last of it, and why it failed if it did."""
-        self._was_alive = False
         if self.follower and self.follower.run.path.exists():
             self.follower.drain()
             self._show(with_curves=True)
@@ -170,7 +247,6 @@ class MonitorScreen(PreciseScreen):
             self.query_one(RunHeader).announce(self.preset, "failed")
             self.query_one(VerdictLine).show_failure(self.training.failure)
         self.refresh_bindings()
-        has_nothing_to_show = self.training.run_dir is None and not self._has_picker
-        is_unseen = isinstance(self.app._driver, SurvivingDriver) and self.app._driver.is_gone
-        if self.is_leaving or has_nothing_to_show or is_unseen:
+        has_nothing_to_show = self.training.run_dir is None and not self._has_list
+        if self.is_leaving or has_nothing_to_show:
             self.app.exit()

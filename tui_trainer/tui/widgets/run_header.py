@@ -12,6 +12,7 @@ from tui_trainer.tui.lines import Line, spread
 from tui_trainer.tui.widgets.run_pane import RunPane
 
 NARROW, WIDE = 60, 100
+NOTE_SECONDS = 6.0
 
 
 class RunHeader(RunPane):
@@ -21,6 +22,13 @@ class RunHeader(RunPane):
     """What the program itself is doing, when that is more than the run says: loading, saving before it leaves."""
 
     preset = ""
+    _note = ""
+    _noted_until = 0.0
+
+    def note(self, text: str, seconds: float = NOTE_SECONDS) -> None:
+        """Says something for a while, in the place of the run's name."""
+        self._note, self._noted_until = safe_line(text), time.monotonic() + seconds
+        self.redraw()
 
     def announce(self, preset: str, notice: str | None) -> None:
         """Names the preset and what the program is doing."""
@@ -28,6 +36,8 @@ class RunHeader(RunPane):
         self.redraw()
 
     def draw_lines(self, width: int, height: int) -> list[Line]:
+        if time.monotonic() < self._noted_until:
+            return [spread([(" ", ""), (self._note, "note")], self._right(width), width)]
         left: Line = [(" tui-trainer", "accent"), (" ▸", "quiet")] if width >= NARROW else []
         left += [(" ", ""), (safe_line(self.preset), "value")]
         if self.follower and width >= WIDE:
@@ -55,8 +65,12 @@ class RunHeader(RunPane):
             return [("✗ ", "wrong"), ("failed", "wrong")]
         if isinstance(ended, RunFinished):
             return [("✓ ", "good"), (ended.reason.replace("_", " "), "good")]
+        if self.follower.state.is_moving:
+            return [("● ", "note"), ("moving to another process", "value")]
         if judge(status, time.time()) in (Liveness.DEAD, Liveness.STALE):
             return [("▲ ", "warning"), ("no heartbeat", "warning")]
+        if self.follower.state.paused:
+            return [("‖ ", "note"), ("paused", "note")]
         return [("● ", "good"), (_phase_of(self), "value")]
 
 

@@ -1,0 +1,71 @@
+"""`tui-trainer control`: asks a running training for something, and says what came of it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from tui_trainer.errors import UserError, did_you_mean
+from tui_trainer.events import ControlApplied, ControlDiscarded
+from tui_trainer.monitor.controls import control_news
+from tui_trainer.monitor.liveness import Liveness, judge
+from tui_trainer.monitor.safe_text import safe_text
+from tui_trainer.runs.catalogue import find_run
+from tui_trainer.runs.control import name_requester, send_command
+from tui_trainer.runs.directory import RunDirectory
+from tui_trainer.runs.event_log import EventLogReader
+from tui_trainer.runs.status import read_status
+
+ACTIONS = ("pause", "resume", "save", "stop", "evaluate", "sample", "set")
+ANSWER_SECONDS = 60.0
+"""A step, an evaluation batch or a piece of text may take long; the answer comes at its end."""
+LOOK_SECONDS = 0.05
+EXIT_NO_EFFECT = 1
+
+
+def control(name: str, action: str, setting: str | None) -> int:
+    """Sends a command and waits for its answer. Returns the exit code: 0 applied, 1 no effect.
+
+    Raises:
+        UserError: for a command that cannot be sent.
+    """
+    value = _check(action, setting)
+    run = find_run(name)
+    if judge(read_status(run.status_file), time.time()) not in (Liveness.ALIVE, Liveness.STALE):
+        raise UserError(f"{run.path}: nobody trains it; tui-trainer resume {run.path} goes on with it")
+    answers = EventLogReader(run.event_log, from_end=True)
+    try:
+        command = send_command(run.control, action, name_requester(), value)
+    except OSError as error:
+        raise UserError(f"{run.control}: {error.strerror}; who may write there may steer") from error
+    return _wait_for_answer(run, answers, command)
+
+
+def _check(action: str, setting: str | None) -> dict[str, Any] | None:
+    if action not in ACTIONS:
+        raise UserError(f"{action}: must be one of {', '.join(ACTIONS)}{did_you_mean(action, list(ACTIONS))}")
+    if action != "set":
+        if setting is not None:
+            raise UserError(f"{action} takes no value; only set does: set training.learning_rate=3e-4")
+        return None
+    key, sign, value = (setting or "").partition("=")
+    if not (key and sign and value):
+        raise UserError("set needs a KEY=VALUE, for instance: set training.learning_rate=3e-4")
+    return {"key": key.strip(), "value": value.strip()}
+
+
+def _wait_for_answer(run: RunDirectory, answers: EventLogReader, command: str) -> int:
+    until = time.monotonic() + ANSWER_SECONDS
+    while time.monotonic() < until:
+        for record in answers.read():
+            event = record.event
+            if isinstance(event, ControlApplied | ControlDiscarded) and event.id == command:
+                at = f" at step {event.step:,}" if isinstance(event, ControlApplied) else ""
+                sys.stdout.write(safe_text(f"{control_news(event)}{at}") + "\n")
+                return 0 if isinstance(event, ControlApplied) else EXIT_NO_EFFECT
+        if judge(read_status(run.status_file), time.time()) is Liveness.DEAD:
+            raise UserError(f"{run.path}: its process is gone; tui-trainer resume {run.path} goes on with it")
+        time.sleep(LOOK_SECONDS)
+    sys.stdout.write(f"no answer yet; it waits in {safe_text(str(run.control))}\n")
+    return EXIT_NO_EFFECT

@@ -1,0 +1,44 @@
+"""Which runs there are and how they stand, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tui_trainer.monitor import numbers
+from tui_trainer.monitor.liveness import Liveness, judge
+from tui_trainer.monitor.safe_text import safe_line
+from tui_trainer.runs.directory import RunDirectory
+from tui_trainer.runs.status import read_status
+
+RUN_HEAD = ("run", "preset", "state", "step", "best val", "where")
+WORDS = {Liveness.ALIVE: "training", Liveness.DEAD: "interrupted"}
+
+
+def describe_run(run: RunDirectory, now: float) -> tuple[str, ...]:
+    """A run as a row under `RUN_HEAD`, safe to show, read from its directory."""
+    status = read_status(run.status_file)
+    step = f"{status.step:,}/{numbers.whole(status.max_steps)}" if status else numbers.UNKNOWN
+    return (
+        safe_line(run.run_id),
+        safe_line(run.preset),
+        state_of(run, now),
+        step,
+        numbers.loss(run.best_metrics().get("val_loss")),
+        safe_line(str(run.path)),
+    )
+
+
+def state_of(run: RunDirectory, now: float) -> str:
+    """What a run is doing, or how it ended."""
+    status = read_status(run.status_file)
+    liveness = judge(status, now)
+    if status and liveness is Liveness.ENDED:
+        return (status.reason or status.state).replace("_", " ")
+    if status and liveness is Liveness.ALIVE and status.phase == "paused":
+        return "paused"
+    return WORDS.get(liveness, liveness.value)
+
+
+def find_running(runs: Sequence[RunDirectory], now: float) -> list[RunDirectory]:
+    """The runs that somebody trains."""
+    return [run for run in runs if judge(read_status(run.status_file), now) in (Liveness.ALIVE, Liveness.STALE)]

@@ -1,0 +1,82 @@
+"""A question with a few answers, each a key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Label
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What can be answered. The first of its keys is the one that is shown."""
+
+    keys: tuple[str, ...]
+    value: str
+    text: str
+
+
+class Question(ModalScreen[str]):
+    """Answers with the value of the chosen answer; escape with an empty one."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,g", "answer('')", show=False),
+        Binding("ctrl+c", "insist", show=False),
+    ]
+
+    def __init__(self, text: str, answers: Sequence[Answer], way_back: str) -> None:
+        """Asks.
+
+        Args:
+            text: the question.
+            answers: from the one that Enter takes on.
+            way_back: what escape does.
+        """
+        super().__init__()
+        self._text, self._answers, self._way_back = text, answers, way_back
+        for key in (key for answer in answers for key in answer.keys):
+            self._bindings.bind(key, f"answer({self._value_of(key)!r})", show=False)
+        self._bindings.bind("enter", "insist", show=False)
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="question"):
+            yield Label(Content(self._text), id="question-text")
+            for answer in self._answers:
+                yield Label(_line(answer.keys[0], answer.text), classes="answer")
+            yield Label(_line("esc", self._way_back), classes="answer")
+
+    def action_answer(self, value: str) -> None:
+        self.dismiss(value)
+
+    def action_insist(self) -> None:
+        """The same key again, or Enter: the first answer."""
+        self.dismiss(self._answers[0].value)
+
+    def _value_of(self, key: str) -> str:
+        return next(answer.value for answer in self._answers if key in answer.keys)
+
+
+def _line(key: str, text: str) -> Content:
+    return Content.assemble((key.ljust(5), "bold"), text)
+
+
+def ask_how_to_leave(*, can_detach: bool) -> Question:
+    """For somebody who wants to leave while a training of this process goes on."""
+    answers = [Answer(("q",), "stop", "stop and save: it can be resumed")]
+    if can_detach:
+        answers.append(Answer(("d",), "detach", "leave, and let it train on: tui-trainer attach comes back"))
+    return Question("The training is still going on.", answers, "stay")
+
+
+def ask_whether_to_stop() -> Question:
+    """For somebody who wants the training to end, and to stay."""
+    return Question(
+        "Stop the training?", [Answer(("x",), "stop", "stop and save: it can be resumed")], "go on training"
+    )
