@@ -12,6 +12,11 @@ os.environ["TZ"] = "UTC"
 time.tzset()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Long proofs have a flag."""
+    parser.addoption("--hang-ups", type=int, default=20, help="rounds of test_hang_ups.py")
+
+
 @pytest.fixture(autouse=True)
 def own_places(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """No test reads or writes the user's own folders."""

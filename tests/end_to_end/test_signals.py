@@ -47,31 +47,6 @@ def test_a_signal_saves_restores_the_terminal_and_leaves(number):
     assert_saved(run_folder())
 
 
-@pytest.mark.parametrize("round_number", range(3))
-def test_a_hang_up_saves_and_leaves(round_number):
-    terminal = training_on_screen()
-    process = psutil.Process(terminal.process.pid)
-    time.sleep(0.13 * round_number)
-    terminal.hang_up()
-    wait_until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, 15)
-    assert os.waitstatus_to_exitcode(os.waitpid(process.pid, 0)[1]) == 128 + signal.SIGHUP
-    assert_saved(run_folder())
-
-
-def test_a_hang_up_under_an_interactive_shell():
-    terminal = Terminal(program=["bash", "--norc", "-i"])
-    arguments = " ".join(ENDLESS_RUN)
-    terminal.process.sendline(f"{sys.executable} -m tui_trainer train quick-test {arguments}")
-    terminal.wait_for("● training", 90)
-    terminal.wait_for(lambda text: "step       0" not in text)
-    children = psutil.Process(terminal.process.pid).children(recursive=True)
-    terminal.hang_up()
-    _, alive = psutil.wait_procs(children, timeout=15)
-    assert alive == []
-    terminal.process.wait()
-    assert_saved(run_folder())
-
-
 def test_a_terminal_that_nobody_reads_does_not_hold_the_end_up():
     with training_on_screen() as terminal:
         started = time.monotonic()
@@ -115,11 +90,8 @@ def test_what_libraries_print_is_in_the_log_and_not_on_the_screen(tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name)
 def test_a_signal_to_a_headless_run_saves(number, tmp_path):
     run = tmp_path / "R"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tui_trainer", "train", "quick-test", "--headless", "--run-dir", run, *ENDLESS_RUN],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    command = [sys.executable, "-m", "tui_trainer", "train", "quick-test", "--headless", "--on-hangup", "stop"]
+    process = subprocess.Popen([*command, "--run-dir", run, *ENDLESS_RUN], stdout=subprocess.PIPE, text=True)
     wait_until(lambda: (run / "checkpoints" / "best.json").exists(), 60)
     time.sleep(0.5)
     process.send_signal(number)

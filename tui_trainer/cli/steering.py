@@ -12,7 +12,7 @@ from tui_trainer.monitor.controls import control_news
 from tui_trainer.monitor.liveness import Liveness, judge
 from tui_trainer.monitor.safe_text import safe_text
 from tui_trainer.runs.catalogue import find_run
-from tui_trainer.runs.control import name_requester, send_command
+from tui_trainer.runs.control import name_requester, send_command, setting_value
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.runs.event_log import EventLogReader
 from tui_trainer.runs.status import read_status
@@ -52,7 +52,7 @@ def _check(action: str, setting: str | None) -> dict[str, Any] | None:
     key, sign, value = (setting or "").partition("=")
     if not (key and sign and value):
         raise UserError("set needs a KEY=VALUE, for instance: set training.learning_rate=3e-4")
-    return {"key": key.strip(), "value": value.strip()}
+    return setting_value(key.strip(), value.strip())
 
 
 def _wait_for_answer(run: RunDirectory, answers: EventLogReader, command: str) -> int:

@@ -29,7 +29,7 @@ def find_model_size(parameter_count: int, train_tokens: int, epochs: float) -> A
     ratio = parameter_count / train_tokens
     evidence = (
         f"{_short(parameter_count)} parameters for {_short(train_tokens)} training tokens, {ratio:,.0f} for each, "
-        f"in {epochs:.3g} passes: it will learn the text by heart"
+        f"in {epochs:,.{0 if epochs >= 10 else 1}f} passes: it will learn the text by heart"
     )
     values = {"parameter_count": parameter_count, "train_tokens": train_tokens, "epochs": epochs}
     return Advice(RULE, "note", evidence, REMEDY, values)

@@ -23,7 +23,7 @@ def control_text(event: ControlApplied | ControlDiscarded) -> str:
     setting = setting_of(event)
     if setting is None:
         return event.action
-    value = json.dumps(setting[1], ensure_ascii=False)
+    value = setting[1] if isinstance(setting[1], str) else json.dumps(setting[1], ensure_ascii=False)
     return f"{setting[0]} = {value if len(value) <= MAX_VALUE else value[:MAX_VALUE] + '…'}"
 
 

@@ -37,6 +37,15 @@ def name_requester() -> str:
         return user
 
 
+def setting_value(key: str, text: str) -> dict[str, Any]:
+    """The value of a `set` command, as it was typed: a number where it is one."""
+    try:
+        value = json.loads(text, parse_constant=str)
+    except ValueError:
+        value = text
+    return {"key": key, "value": value if isinstance(value, int | float | bool) else text}
+
+
 def send_command(control: Path, action: str, requested_by: str, value: Any = None) -> str:
     """Puts a command into a run's `control/` folder and returns its id."""
     # The time is in the name because a file system may give two files made within milliseconds the same time.

@@ -14,7 +14,7 @@ from textual.widgets import Footer, Label
 from tui_trainer.events import Record
 from tui_trainer.monitor.controls import control_news
 from tui_trainer.monitor.follower import RunFollower, open_follower
-from tui_trainer.runs.control import name_requester
+from tui_trainer.runs.control import name_requester, setting_value
 from tui_trainer.tui.keys import MONITOR_KEYS, STEERING_ACTIONS, bindings
 from tui_trainer.tui.precise_updates import PreciseScreen
 from tui_trainer.tui.screens.question import ask_how_to_leave, ask_whether_to_stop
@@ -58,6 +58,7 @@ class MonitorScreen(PreciseScreen):
         self._writer: Writer | None = None
         self._ticks = 0
         self._was_alive = True
+        self._could_detach = False
         self._curves_are_stale = False
         self.training = training
         self.preset = preset
@@ -102,6 +103,9 @@ class MonitorScreen(PreciseScreen):
         elif self._was_alive and not is_alive:
             self._end()
         self._was_alive = is_alive
+        if self._could_detach != self.can_detach:
+            self._could_detach = self.can_detach
+            self.refresh_bindings()
 
     def _take_in(self, follower: RunFollower) -> bool:
         """Reads for a moment; a long log takes several looks, so that keys are answered meanwhile."""
@@ -137,7 +141,7 @@ class MonitorScreen(PreciseScreen):
         if action == "prompt":
             return self.follower is not None and self.query_one(PromptPanel).display
         if action == "detach":
-            return self.can_detach or not self.training.ends_with_screen
+            return self.can_detach
         if action == "back":
             return self._has_list and not (self.training.is_alive() and self.training.ends_with_screen)
         return True
@@ -186,7 +190,7 @@ class MonitorScreen(PreciseScreen):
 
     def _set(self, key: str, value: str | None) -> None:
         if value:
-            self._steer("set", {"key": key, "value": value})
+            self._steer("set", setting_value(key, value))
 
     def _steer(self, action: str, value: Any = None) -> None:
         """Asks for it; the answer comes as an event, which `_hear` shows."""
