@@ -4,6 +4,7 @@ import json
 import socket
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,7 @@ def record_of(tmp_path: Path) -> Callable[..., RunDirectory]:
         run.status_file.write_text(json.dumps(Status(**values).__dict__))
         return run
 
+    make.root = tmp_path
     return make
 
 
@@ -75,6 +77,26 @@ def changed(line: bytes, start: dict[str, object]) -> bytes:
 @pytest.fixture
 def services() -> Services:
     return Services(launch=refuse, open_writer=lambda run: RecordedWriter(["an object ", "is a value."]))
+
+
+class Steered:
+    """Services that remember what was asked of the trainer."""
+
+    def __init__(self, services: Services) -> None:
+        self.asked: list[tuple[str, object]] = []
+        self.error: OSError | None = None
+        self.services = replace(services, steer=self.steer)
+
+    def steer(self, run: RunDirectory, action: str, value: object) -> str:
+        if self.error:
+            raise self.error
+        self.asked.append((action, value))
+        return f"{len(self.asked)}"
+
+
+@pytest.fixture
+def steered(services: Services) -> Steered:
+    return Steered(services)
 
 
 def refuse(config: object, preset: str) -> RecordedTraining:

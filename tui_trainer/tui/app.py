@@ -12,6 +12,7 @@ from textual.driver import Driver
 from textual.screen import Screen
 
 from tui_trainer.presets import Preset
+from tui_trainer.runs.catalogue import list_runs
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.tui import theme
 from tui_trainer.tui.keys import EVERYWHERE, MONITOR_KEYS, bindings
@@ -74,7 +75,7 @@ class TrainerApp(App[None]):
         elif self._runs is not None:
             self.show_runs(self._runs)
         else:
-            self.push_screen(PickerScreen(self._presets, self.start))
+            self.push_screen(PickerScreen(self._presets, self.start, lambda: self.show_runs(list_runs())))
 
     def show_runs(self, runs: Sequence[RunDirectory]) -> None:
         """A list of runs, to open one."""

@@ -17,7 +17,7 @@ from textual.widget import Widget
 from tui_trainer.monitor.safe_text import safe_line
 from tui_trainer.tui.lines import Line, changed_cells
 
-ROLES = ("label", "value", "band", "train", "val", "good", "note", "warning", "wrong", "accent", "quiet", "best")
+ROLES = ("label", "value", "band", "train", "val", "good", "note", "warning", "wrong", "accent", "quiet", "best", "key")
 
 
 class Pane(Widget):

@@ -24,9 +24,6 @@ DARK = Theme(
         "quiet": "#54606c",
         "line": "#36414c",
         "border-blurred": "#36414c",
-        "footer-background": "#101418",
-        "footer-description-foreground": "#8592a0",
-        "footer-key-foreground": "#d5dae0",
     },
 )
 
@@ -50,9 +47,6 @@ LIGHT = Theme(
         "quiet": "#98a1a9",
         "line": "#c3c9ce",
         "border-blurred": "#c3c9ce",
-        "footer-background": "#fafaf8",
-        "footer-description-foreground": "#5c6670",
-        "footer-key-foreground": "#22282e",
     },
 )
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
-from textual.widgets import Footer, Label
+from textual.widgets import Label
 
 from tui_trainer.events import Record
 from tui_trainer.monitor.controls import control_news
@@ -22,6 +22,7 @@ from tui_trainer.tui.screens.setting_question import ask_for_last_step, ask_for_
 from tui_trainer.tui.services import Services, Training, Writer
 from tui_trainer.tui.widgets.event_feed import EventFeed
 from tui_trainer.tui.widgets.figures import Figures
+from tui_trainer.tui.widgets.key_line import KeyLine
 from tui_trainer.tui.widgets.loss_chart import LossChart
 from tui_trainer.tui.widgets.prompt_panel import PromptPanel
 from tui_trainer.tui.widgets.run_header import RunHeader
@@ -77,7 +78,7 @@ class MonitorScreen(PreciseScreen):
             yield VerdictLine(title="verdict", id="verdict")
         yield PromptPanel(id="prompt-panel")
         yield EventFeed(id="feed")
-        yield Footer()
+        yield KeyLine()
         yield Label("make me a little larger", id="too-small")
 
     def on_mount(self) -> None:

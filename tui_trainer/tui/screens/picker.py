@@ -10,11 +10,12 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer, Label, OptionList
+from textual.widgets import Label, OptionList
 from textual.widgets.option_list import Option
 
 from tui_trainer.monitor.forecast import Forecast, PastRun, make_forecast, remember_past_runs
 from tui_trainer.presets import Preset
+from tui_trainer.tui.widgets.key_line import KeyLine
 from tui_trainer.tui.widgets.preset_details import PresetDetails
 
 
@@ -32,16 +33,22 @@ class PresetList(OptionList):
 class PickerScreen(Screen[None]):
     """Enter starts the highlighted preset."""
 
-    def __init__(self, presets: Sequence[Preset], start: Callable[[Preset], None]) -> None:
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("o", "open_past_run", "open a run")]
+
+    def __init__(
+        self, presets: Sequence[Preset], start: Callable[[Preset], None], show_runs: Callable[[], None]
+    ) -> None:
         """Shows presets in this order.
 
         Args:
             presets: the first is highlighted.
             start: called with the chosen one.
+            show_runs: called when somebody wants to see an earlier run instead.
         """
         super().__init__()
         self._presets = presets
         self._start = start
+        self._show_runs = show_runs
         self._forecasts: list[Forecast] = []
 
     def compose(self) -> ComposeResult:
@@ -49,7 +56,7 @@ class PickerScreen(Screen[None]):
         with Horizontal(id="picker"):
             yield PresetList(*(Option(Content(preset.name)) for preset in self._presets), id="presets")
             yield PresetDetails(id="details")
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
         yield Label("make me a little larger", id="too-small")
 
     def on_screen_resume(self) -> None:
@@ -61,6 +68,9 @@ class PickerScreen(Screen[None]):
     def _forecast(self, past_runs: list[PastRun]) -> None:
         self._forecasts = [make_forecast(preset, past_runs) for preset in self._presets]
         self._show(self.query_one(PresetList).highlighted or 0)
+
+    def action_open_past_run(self) -> None:
+        self._show_runs()
 
     def on_option_list_option_highlighted(self, message: OptionList.OptionHighlighted) -> None:
         """Another preset is looked at."""

@@ -71,7 +71,7 @@ def ask_how_to_leave(*, can_detach: bool) -> Question:
     """For somebody who wants to leave while a training of this process goes on."""
     answers = [Answer(("q",), "stop", "stop and save: it can be resumed")]
     if can_detach:
-        answers.append(Answer(("d",), "detach", "leave, and let it train on: tui-trainer attach comes back"))
+        answers.append(Answer(("d",), "detach", "leave, and let it train on: attach comes back"))
     return Question("The training is still going on.", answers, "stay")
 
 

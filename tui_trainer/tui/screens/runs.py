@@ -10,12 +10,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer, Label, OptionList
+from textual.widgets import Label, OptionList
 from textual.widgets.option_list import Option
 
 from tui_trainer.monitor.columns import align
 from tui_trainer.monitor.run_list import RUN_HEAD, describe_run
 from tui_trainer.runs.directory import RunDirectory
+from tui_trainer.tui.widgets.key_line import KeyLine
 
 SHOWN_RUNS = 200
 
@@ -45,13 +46,13 @@ class RunsScreen(Screen[None]):
         yield Label(Content.from_markup("[$accent]tui-trainer[/]  [$label]choose a run to open[/]"), id="title")
         yield Label("", id="runs-head")
         yield RunList(id="runs")
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
         yield Label("make me a little larger", id="too-small")
 
     def on_screen_resume(self) -> None:
         """Reads how they stand by now."""
-        rows = [describe_run(run, time.time()) for run in self._runs]
-        head, *lines = align([RUN_HEAD, *rows], right=frozenset({3, 4})).split("\n")
+        rows = [describe_run(run, time.time())[:-1] for run in self._runs]
+        head, *lines = align([RUN_HEAD[:-1], *rows], right=frozenset({3, 4})).split("\n")
         self.query_one("#runs-head", Label).update(Content(head))
         listed = self.query_one(RunList)
         highlighted = listed.highlighted or 0

@@ -20,7 +20,7 @@ class SettingQuestion(ModalScreen[str]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", show=False),
-        Binding("ctrl+c", "cancel", show=False),
+        Binding("ctrl+c", "cancel", show=False, priority=True),  # the input would copy
     ]
 
     def __init__(self, name: str, value: str, hint: str) -> None:

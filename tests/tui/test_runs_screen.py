@@ -1,0 +1,57 @@
+"""The list of runs, and opening one."""
+
+from __future__ import annotations
+
+import pytest
+from recorded import RecordedTraining, text_of, wait_until
+
+from tui_trainer.presets import list_presets
+from tui_trainer.tui.app import TrainerApp
+from tui_trainer.tui.screens.monitor import MonitorScreen
+from tui_trainer.tui.screens.picker import PickerScreen
+from tui_trainer.tui.screens.runs import RunsScreen
+from tui_trainer.tui.services import Services
+
+
+@pytest.fixture
+def opening(services: Services) -> Services:
+    def open_run(run):
+        return RecordedTraining(run, is_running=False, ends_with_screen=False)
+
+    return Services(services.launch, services.open_writer, None, open_run)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=lambda size: f"{size[0]}x{size[1]}")
+async def test_picture_of_the_runs(opening, record_of, picture, size):
+    app = TrainerApp(opening, runs=[record_of("quick-test", 0.5, step=1122, max_steps=2244)])
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause()
+        assert app.export_screenshot(title="").replace(str(record_of.root), "/runs") == picture
+
+
+async def test_enter_opens_a_run_and_b_comes_back(opening, record_of):
+    app = TrainerApp(opening, runs=[record_of("quick-test", 0.5)])
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("enter")
+        await wait_until(pilot, lambda: isinstance(app.screen, MonitorScreen))
+        await pilot.press("b")
+        await wait_until(pilot, lambda: isinstance(app.screen, RunsScreen))
+        await pilot.press("b")
+        assert isinstance(app.screen, RunsScreen), "there is nothing behind it"
+
+
+async def test_no_runs_is_said(opening):
+    app = TrainerApp(opening, runs=[])
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("enter")
+        await pilot.pause()
+        assert "no runs yet" in text_of(app)
+
+
+async def test_o_in_the_picker_lists_the_runs_and_escape_comes_back(opening):
+    app = TrainerApp(opening, presets=list_presets()[:2])
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("o")
+        await wait_until(pilot, lambda: isinstance(app.screen, RunsScreen))
+        await pilot.press("escape")
+        await wait_until(pilot, lambda: isinstance(app.screen, PickerScreen))
