@@ -8,7 +8,15 @@ from dataclasses import replace
 
 import pytest
 
-from tui_trainer.monitor.liveness import STALE_SECONDS, Liveness, judge
+from tui_trainer.monitor.liveness import (
+    LONG_SECONDS,
+    MOVING_SECONDS,
+    STALE_SECONDS,
+    Liveness,
+    judge,
+    silence_text,
+    waiting_text,
+)
 from tui_trainer.runs.status import Status, boot_id
 
 NOW = 1000.0
@@ -59,3 +67,23 @@ def test_an_ended_run_stays_ended(dead_pid, state):
 
 def test_without_a_status_nothing_is_known():
     assert judge(None, NOW) is Liveness.UNKNOWN
+
+
+def test_a_handover_is_alive_for_a_while_though_its_process_may_be_gone(dead_pid):
+    moving = replace(MINE, state="moving", pid=dead_pid)
+    assert judge(moving, NOW + MOVING_SECONDS) is Liveness.ALIVE
+    assert judge(moving, NOW + MOVING_SECONDS + 1) is Liveness.DEAD
+
+
+def test_silence_is_said_with_its_length(dead_pid):
+    assert silence_text(MINE, NOW + 5) == ""
+    assert silence_text(None, NOW) == ""
+    assert silence_text(MINE, NOW + 200) == "no heartbeat for 3 min 20 s"
+    assert silence_text(replace(MINE, pid=dead_pid), NOW + 61) == "its process has been gone for 1 min 01 s"
+    assert silence_text(replace(MINE, state="finished", pid=dead_pid), NOW + 61) == ""
+
+
+def test_a_long_step_is_said_to_be_one():
+    assert waiting_text(replace(MINE, progressed_at=NOW), NOW + LONG_SECONDS - 1) == ""
+    assert waiting_text(replace(MINE, progressed_at=NOW), NOW + 65) == ", 1 min 05 s in this step"
+    assert waiting_text(replace(MINE, progressed_at=0.0), NOW) == "", "nobody knows"

@@ -6,9 +6,12 @@ import os
 import socket
 from enum import Enum
 
+from tui_trainer.monitor import numbers
 from tui_trainer.runs.status import Status, boot_id
 
 STALE_SECONDS = 10.0
+LONG_SECONDS = 20.0
+"""A step that takes longer is said to: it lives, but nothing on the screen moves."""
 MOVING_SECONDS = 40.0
 """How long a handover may take: nobody writes a heartbeat meanwhile."""
 
@@ -37,6 +40,22 @@ def judge(status: Status | None, now: float) -> Liveness:
     if status.host == socket.gethostname() and status.boot_id == boot_id() and not _exists(status.pid):
         return Liveness.DEAD
     return Liveness.STALE if now - status.heartbeat > STALE_SECONDS else Liveness.ALIVE
+
+
+def silence_text(status: Status | None, now: float) -> str:
+    """What is to be said of a run that gives no sign of life; empty while it does, or has ended."""
+    liveness = judge(status, now)
+    if status is None or liveness not in (Liveness.DEAD, Liveness.STALE):
+        return ""
+    silent = numbers.duration(now - status.heartbeat)
+    return f"its process has been gone for {silent}" if liveness is Liveness.DEAD else f"no heartbeat for {silent}"
+
+
+def waiting_text(status: Status | None, now: float) -> str:
+    """How long a run has been in the same step, when that is long."""
+    if status is None or not status.progressed_at or now - status.progressed_at < LONG_SECONDS:
+        return ""
+    return f", {numbers.duration(now - status.progressed_at)} in this step"
 
 
 def _exists(pid: int) -> bool:

@@ -68,7 +68,7 @@ MONITOR_KEYS = (*LEAVING, *STEERING, *SCREEN)
 
 EVERYWHERE = (
     Key("question_mark", "explain", "explain", "what the figures mean, and every key", "?", is_in_footer=True),
-    Key("ctrl+p", "command_palette", "commands", "search all commands; Theme has several", "^p"),
+    Key("ctrl+p", "command_palette", "commands", "search all commands; Theme has several", "^p", is_in_footer=True),
     Key("q", "quit", "quit", "leave: stop and save, or detach; an attached screen just closes", is_in_footer=True),
 )
 

@@ -6,7 +6,7 @@ import time
 
 from tui_trainer.events import RunFailed, RunFinished
 from tui_trainer.monitor import numbers
-from tui_trainer.monitor.liveness import Liveness, judge
+from tui_trainer.monitor.liveness import silence_text, waiting_text
 from tui_trainer.monitor.safe_text import safe_line
 from tui_trainer.tui.lines import Line, spread
 from tui_trainer.tui.widgets.run_pane import RunPane
@@ -67,11 +67,11 @@ class RunHeader(RunPane):
             return [("✓ ", "good"), (ended.reason.replace("_", " "), "good")]
         if self.follower.state.is_moving:
             return [("● ", "note"), ("moving to another process", "value")]
-        if judge(status, time.time()) in (Liveness.DEAD, Liveness.STALE):
-            return [("▲ ", "warning"), ("no heartbeat", "warning")]
+        if silence := silence_text(status, time.time()):
+            return [("▲ ", "warning"), (silence, "warning")]
         if self.follower.state.paused:
             return [("‖ ", "note"), ("paused", "note")]
-        return [("● ", "good"), (_phase_of(self), "value")]
+        return [("● ", "good"), (_phase_of(self), "value"), (waiting_text(status, time.time()), "label")]
 
 
 def _phase_of(header: RunHeader) -> str:
