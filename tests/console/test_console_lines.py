@@ -19,10 +19,14 @@ from tui_trainer.events import (
     RolledBack,
     RunFailed,
     RunFinished,
+    RunMoving,
+    RunPaused,
+    RunResumed,
     RunStarted,
     SampleGenerated,
     StepCompleted,
     StepSkipped,
+    TerminalLost,
 )
 from tui_trainer.monitor import numbers
 from tui_trainer.monitor.follower import RunFollower
@@ -166,6 +170,10 @@ def test_each_kind_of_event_has_its_line(make_run):
         StepSkipped(6, "non_finite", None, 3.25),
         RolledBack(3, 6, "loss 9.1 after 2.0", 0.5),
         MicroBatchReduced(4, 2, "out of memory"),
+        RunPaused(4),
+        RunResumed(4, 90.0),
+        TerminalLost(),
+        RunMoving(4, 1.0),
         RunFailed("the disk is full\nfree some space", 4, 1.0),
         start(resumed_from_step=3),
         RunFinished("early_stopped", 1200, 75.0),
@@ -183,10 +191,14 @@ def test_each_kind_of_event_has_its_line(make_run):
         "01:00:11  skipped step 6   not finite, grad norm 3.250: on with the next batch",
         "01:00:12  back    from step 6 to step 3   planned learning rate × 0.5   loss 9.1 after 2.0",
         "01:00:13  memory  2 sequences at once from step 4 on   out of memory",
-        "01:00:14  failed  the disk is full⏎free some space",
-        "01:00:15  started r   1 parameters   1 + 1 tokens   vocabulary 1   5 steps   cpu fp32, 1 threads"
+        "01:00:14  paused  at step 4, saved",
+        "01:00:15  resumed after 1 min 30 s",
+        "01:00:16  hung up the terminal is gone; the training goes on without a screen",
+        "01:00:17  moving  at step 4 to a process of its own",
+        "01:00:18  failed  the disk is full⏎free some space",
+        "01:00:19  started r   1 parameters   1 + 1 tokens   vocabulary 1   5 steps   cpu fp32, 1 threads"
         "   resumed from step 3",
-        "01:00:16  ended   early stopped at step 1,200 after 1 min 15 s   2 fp16 overflows on the way, which is normal",
+        "01:00:20  ended   early stopped at step 1,200 after 1 min 15 s   2 fp16 overflows on the way, which is normal",
     ]
 
 

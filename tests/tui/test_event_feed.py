@@ -11,7 +11,9 @@ from tui_trainer.events import (
     ControlDiscarded,
     MicroBatchReduced,
     RolledBack,
+    RunMoving,
     StepSkipped,
+    TerminalLost,
 )
 from tui_trainer.tui.widgets.event_feed import WHAT, describe
 
@@ -29,6 +31,8 @@ TABLE = [
     (AdviceCleared("memorisation", 1), "good", "memorisation", "has passed"),
     (ControlApplied("1", "set", RATE, "me", 1), "value", "set", "training.learning_rate = 0.0005   asked for by me"),
     (ControlApplied("1", "save", None, "me", 1), "value", "save", "asked for by me"),
+    (RunMoving(1200, 1.0), "note", "handed over", "at step 1,200 to a process of its own"),
+    (TerminalLost(), "note", "hung up", "the training goes on without a screen"),
     (ControlDiscarded("1", "set", RATE, "me"), "note", "set", "= 0.0005   asked for by me   had no effect"),
 ]
 

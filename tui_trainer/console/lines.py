@@ -19,10 +19,14 @@ from tui_trainer.events import (
     RolledBack,
     RunFailed,
     RunFinished,
+    RunMoving,
+    RunPaused,
+    RunResumed,
     RunStarted,
     SampleGenerated,
     StepCompleted,
     StepSkipped,
+    TerminalLost,
 )
 from tui_trainer.monitor import numbers
 from tui_trainer.monitor.controls import control_text
@@ -61,7 +65,7 @@ class LineFormatter:
             case RunStarted() as event:
                 return self._start(event)
             case PhaseStarted() as event:
-                is_news = event.phase not in ("training", "evaluating", "saving")
+                is_news = event.phase not in ("training", "evaluating", "saving", "paused")
                 return f"phase   {event.phase.replace('_', ' ')}" if is_news else None
             case StepCompleted() as event:
                 return self._step(event) if self._is_shown(event) else None
@@ -87,6 +91,14 @@ class LineFormatter:
             case ControlDiscarded() as event:
                 why = f": {event.reason}" if event.reason else ""
                 return f"control {control_text(event)} had no effect, asked for by {event.requested_by}{why}"
+            case RunPaused() as event:
+                return f"paused  at step {event.step:,}, saved"
+            case RunResumed() as event:
+                return f"resumed after {numbers.duration(event.seconds)}"
+            case RunMoving() as event:
+                return f"moving  at step {event.step:,} to a process of its own"
+            case TerminalLost():
+                return "hung up the terminal is gone; the training goes on without a screen"
             case RunFinished() as event:
                 return self._end(event)
             case RunFailed() as event:

@@ -17,8 +17,10 @@ from tui_trainer.events import (
     RolledBack,
     RunFailed,
     RunFinished,
+    RunMoving,
     RunStarted,
     StepSkipped,
+    TerminalLost,
 )
 from tui_trainer.monitor import numbers
 from tui_trainer.monitor.controls import control_text
@@ -72,6 +74,10 @@ def describe(event: Event) -> Line:
             return _spans(event.rule, "good", "has passed")
         case ControlApplied() | ControlDiscarded():
             return _control(event)
+        case RunMoving():
+            return _spans("handed over", "note", f"at step {event.step:,} to a process of its own")
+        case TerminalLost():
+            return _spans("hung up", "note", "the terminal is gone; the training goes on without a screen")
         case RunFinished():
             return _spans(event.reason, "good", f"at step {event.step:,}")
         case RunFailed():
