@@ -13,7 +13,7 @@ from tui_trainer.tui.app import TrainerApp
 from tui_trainer.tui.screens.explain import ExplainScreen
 from tui_trainer.tui.screens.monitor import MonitorScreen
 from tui_trainer.tui.screens.question import Question
-from tui_trainer.tui.widgets.loss_chart import LossChart
+from tui_trainer.tui.widgets.chart import Chart
 
 SIZES = [(40, 12), (80, 24), (120, 40), (200, 50)]
 
@@ -218,13 +218,13 @@ async def test_curves_do_not_miss_what_came_at_an_odd_look(services, record_of):
     app = app_on(services, RecordedTraining(run))
     async with app.run_test(size=(120, 40)) as pilot:
         await catch_up(pilot)
-        drawn = app.screen.query_one(LossChart)._lines
+        drawn = app.screen.query_one(Chart)._lines
         if app.screen._ticks % 2:
             app.screen.look()
         run.event_log.write_bytes((RECORDINGS / "quick-test.jsonl").read_bytes()[:60_000])
         app.screen.look()  # an odd one: figures only
         app.screen.look()  # nothing is new, but the curves are stale
-        assert app.screen.query_one(LossChart)._lines != drawn
+        assert app.screen.query_one(Chart)._lines != drawn
 
 
 async def test_what_one_slow_look_took_in_is_shown(services, record_of, monkeypatch):

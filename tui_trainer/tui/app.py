@@ -15,6 +15,7 @@ from tui_trainer.presets import Preset
 from tui_trainer.runs.catalogue import list_runs
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.tui import theme
+from tui_trainer.tui.dots import BRAILLE, DotStyle
 from tui_trainer.tui.keys import EVERYWHERE, MONITOR_KEYS, bindings
 from tui_trainer.tui.screens.picker import PickerScreen
 from tui_trainer.tui.screens.question import Question
@@ -58,6 +59,7 @@ class TrainerApp(App[None]):
         self._services = services
         self._presets = presets
         self._first = training
+        self.dots: DotStyle = BRAILLE
         self._runs = runs
         self.monitors: list[MonitorScreen] = []
         """Every run that was watched, in order."""

@@ -15,6 +15,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui_trainer.monitor.safe_text import safe_line
+from tui_trainer.tui.dots import BRAILLE, DotStyle
 from tui_trainer.tui.lines import Line, changed_cells
 
 ROLES = ("label", "value", "band", "train", "val", "good", "note", "warning", "wrong", "accent", "quiet", "best", "key")
@@ -29,6 +30,11 @@ class Pane(Widget):
         super().__init__(id=id, classes=classes)
         self.border_title = title or None
         self._lines: list[Line] = []
+
+    @property
+    def dots(self) -> DotStyle:
+        """How the app draws curves on this terminal."""
+        return getattr(self.app, "dots", BRAILLE)
 
     def draw_lines(self, width: int, height: int) -> list[Line]:
         """The lines for a size in cells; at most `height` are shown. A pane of its own draws something."""

@@ -20,10 +20,10 @@ from tui_trainer.tui.precise_updates import PreciseScreen
 from tui_trainer.tui.screens.question import ask_how_to_leave, ask_whether_to_stop
 from tui_trainer.tui.screens.setting_question import ask_for_last_step, ask_for_rate
 from tui_trainer.tui.services import Services, Training, Writer
+from tui_trainer.tui.widgets.chart import Chart
 from tui_trainer.tui.widgets.event_feed import EventFeed
 from tui_trainer.tui.widgets.figures import Figures
 from tui_trainer.tui.widgets.key_line import KeyLine
-from tui_trainer.tui.widgets.loss_chart import LossChart
 from tui_trainer.tui.widgets.prompt_panel import PromptPanel
 from tui_trainer.tui.widgets.run_header import RunHeader
 from tui_trainer.tui.widgets.run_pane import RunPane
@@ -70,7 +70,7 @@ class MonitorScreen(PreciseScreen):
         yield RunHeader(id="header")
         yield StepBar(id="bar")
         with Horizontal(id="main"):
-            yield LossChart(title="loss", id="chart")
+            yield Chart(id="chart")
             yield Figures(title="now", id="figures")
         with Horizontal(id="strip"):
             yield Sparklines(title="since the start", id="sparklines")
@@ -82,8 +82,6 @@ class MonitorScreen(PreciseScreen):
         yield Label("make me a little larger", id="too-small")
 
     def on_mount(self) -> None:
-        chart = self.query_one("#chart", LossChart)
-        chart.border_title = "loss   [$train]─[/] train  [$val]─[/] val  [$success]◆[/] best"
         self.query_one(RunHeader).announce(self.preset, "loading torch" if self.training.ends_with_screen else None)
         self.set_interval(FIGURES_SECONDS, self.look)
 
@@ -237,7 +235,7 @@ class MonitorScreen(PreciseScreen):
     def _show(self, *, with_curves: bool) -> None:
         assert self.follower is not None
         self._curves_are_stale &= not with_curves
-        curves = (LossChart, Sparklines, ScheduleCurve)
+        curves = (Chart, Sparklines, ScheduleCurve)
         for pane in self.query(RunPane):
             if with_curves or not isinstance(pane, curves):
                 pane.show_run(self.follower)

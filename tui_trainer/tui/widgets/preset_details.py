@@ -46,7 +46,7 @@ class PresetDetails(Pane):
         lines += self._advice(inside)
         steps = self.forecast.steps
         if steps and height - len(lines) > CURVE_ROWS + 1:
-            curve = draw_schedule(make_schedule(self.preset.config.training, steps), inside, CURVE_ROWS)
+            curve = draw_schedule(make_schedule(self.preset.config.training, steps), inside, CURVE_ROWS, self.dots)
             lines += [[], [(" learning rate, as planned", "label")], *[[(" ", ""), *line] for line in curve]]
         if len(lines) > height:
             lines[height - 1] = break_off(lines[height - 1], width)

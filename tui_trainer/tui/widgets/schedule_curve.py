@@ -5,11 +5,11 @@ from __future__ import annotations
 from tui_trainer.lr_schedule import LearningRateSchedule
 from tui_trainer.monitor import numbers
 from tui_trainer.monitor.history import Series
-from tui_trainer.tui import braille
+from tui_trainer.tui.chart.curves import bridge_gaps
+from tui_trainer.tui.dots import BRAILLE, Canvas, Column, Curve, DotStyle
 from tui_trainer.tui.lines import Line, spread
 from tui_trainer.tui.widgets.run_pane import RunPane
 
-HERE = "│"
 HEADROOM = 1.02
 LOWEST_TOP = 1e-12
 
@@ -23,7 +23,7 @@ class ScheduleCurve(RunPane):
             return []
         state = self.follower.state
         current, factor = state.current_step, state.learning_rate_factor
-        curve = draw_progress(schedule, factor, state.history.learning_rate, current, width, height - 1)
+        curve = draw_progress(schedule, factor, state.history.learning_rate, current, width, height - 1, self.dots)
         rate = state.step.learning_rate if state.step else schedule(current) * factor
         left: Line = [(numbers.rate(rate), "value"), (" here", "label")]
         right: Line = [("peak ", "label"), (numbers.rate(schedule.peak), "value")]
@@ -32,44 +32,42 @@ class ScheduleCurve(RunPane):
         return [*curve, spread(left, right, width)]
 
 
-def draw_schedule(schedule: LearningRateSchedule, width: int, height: int) -> list[Line]:
+def draw_schedule(schedule: LearningRateSchedule, width: int, height: int, style: DotStyle = BRAILLE) -> list[Line]:
     """A whole schedule, as planned, as a small curve of width × height cells."""
-    return _draw(width, height, [braille.Curve(_planned(schedule, 1.0, width), "train")])
+    planned = Curve(_planned(schedule, 1.0, width * style.wide), "train")
+    return _canvas(style, width, height, [planned]).lines()
 
 
 def draw_progress(
-    schedule: LearningRateSchedule, factor: float, recorded: Series, current: int, width: int, height: int
+    schedule: LearningRateSchedule,
+    factor: float,
+    recorded: Series,
+    current: int,
+    width: int,
+    height: int,
+    style: DotStyle = BRAILLE,
 ) -> list[Line]:
     """The recorded rates up to step `current`, then the plan times `factor`, in width × height cells."""
-    planned = _planned(schedule, factor, width)
+    planned = _planned(schedule, factor, width * style.wide)
     share = (current - 1) / max(1, schedule.max_steps - 1)
     here = round(min(1.0, max(0.0, share)) * (len(planned) - 1))
-    behind = braille.bridge_gaps(recorded.means(len(planned), 1, schedule.max_steps)[: here + 1])
+    behind = bridge_gaps(recorded.means(len(planned), 1, schedule.max_steps)[: here + 1])
     ahead = [*[None] * here, *planned[here:]]
-    lines = _draw(width, height, [braille.Curve(ahead, "quiet"), braille.Curve(behind, "train")])
-    return [_with_sign(line, here // braille.DOTS_WIDE) for line in lines]
+    canvas = _canvas(style, width, height, [Curve(ahead, "quiet"), Curve(behind, "train")])
+    for row in range(canvas.height):
+        canvas.put(here // style.wide, row, style.signs.cursor, "accent")
+    return canvas.lines()
 
 
-def _planned(schedule: LearningRateSchedule, factor: float, width: int) -> list[braille.Column | None]:
-    count = width * braille.DOTS_WIDE
+def _planned(schedule: LearningRateSchedule, factor: float, count: int) -> list[Column | None]:
     scale = (schedule.max_steps - 1) / max(1, count - 1)
     rates = [schedule(1 + round(column * scale)) * factor for column in range(count)]
     return [(rate, rate) for rate in rates]
 
 
-def _draw(width: int, height: int, curves: list[braille.Curve]) -> list[Line]:
+def _canvas(style: DotStyle, width: int, height: int, curves: list[Curve]) -> Canvas:
     highest = max((column[1] for curve in curves for column in curve.columns if column), default=0.0)
-    return braille.draw(width, max(1, height), curves, 0.0, max(highest, LOWEST_TOP) * HEADROOM)
-
-
-def _with_sign(line: Line, cell: int) -> Line:
-    """The line with "you are here" at one cell."""
-    before: Line = []
-    after: Line = []
-    position = 0
-    for text, role in line:
-        inside = cell - position
-        before.append((text[: max(0, inside)], role))
-        after.append((text[max(0, inside + 1) :], role))
-        position += len(text)
-    return [span for span in (*before, (HERE, "accent"), *after) if span[0]]
+    canvas = Canvas(style, width, max(1, height), 0.0, max(highest, LOWEST_TOP) * HEADROOM)
+    for curve in curves:
+        canvas.plot(curve)
+    return canvas

@@ -6,10 +6,10 @@ import math
 
 from tui_trainer.monitor import numbers
 from tui_trainer.monitor.history import Series
+from tui_trainer.tui.dots import BRAILLE
 from tui_trainer.tui.lines import Line
 from tui_trainer.tui.widgets.run_pane import RunPane
 
-EIGHTHS = " ▁▂▃▄▅▆▇█"
 LABEL, FIGURE = 11, 8
 MAX_ROWS = 3
 
@@ -31,23 +31,23 @@ class Sparklines(RunPane):
         gap: list[Line] = [[]] if height > rows * len(entries) else []
         lines: list[Line] = []
         for label, series, figure in entries:
-            bars = sparkline(series, room, state.current_step, rows)
+            bars = sparkline(series, room, state.current_step, rows, self.dots.levels)
             lines += gap if lines else []
             lines += [[(" " * LABEL, ""), (row, "train")] for row in bars[:-1]]
             lines.append([(label.ljust(LABEL), "label"), (bars[-1], "train"), (figure.rjust(FIGURE), "value")])
         return lines
 
 
-def sparkline(series: Series, width: int, last_step: int, rows: int = 1) -> list[str]:
+def sparkline(series: Series, width: int, last_step: int, rows: int = 1, levels: str = BRAILLE.levels) -> list[str]:
     """Bars of the middle of each column between the lowest and the highest, on a logarithmic scale, top row first."""
     columns = series.columns(width, 0, max(width - 1, last_step))
     middles = [math.log(max(1e-9, (column[0] + column[1]) / 2)) if column else None for column in columns]
     known = [middle for middle in middles if middle is not None]
     if not known:
         return [" " * width] * rows
-    low, span, top = min(known), max(max(known) - min(known), 1e-9), len(EIGHTHS) - 1
+    low, span, top = min(known), max(max(known) - min(known), 1e-9), len(levels) - 1
     heights = [None if middle is None else 1 + round((middle - low) / span * (top * rows - 1)) for middle in middles]
     return [
-        "".join(" " if height is None else EIGHTHS[min(top, max(0, height - top * below))] for height in heights)
+        "".join(" " if height is None else levels[min(top, max(0, height - top * below))] for height in heights)
         for below in reversed(range(rows))
     ]
