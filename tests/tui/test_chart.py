@@ -203,6 +203,19 @@ async def test_before_there_is_a_run_no_key_does_harm():
         assert chart._lines == []
 
 
+async def test_keys_do_no_harm_where_there_is_no_room_for_a_chart(charted):
+    app = charted()
+    async with app.run_test(size=(120, 20)) as pilot:
+        await pilot.resize_terminal(10, 3)
+        app.chart.move_cursor(0)
+        app.chart.move_cursor(-1)
+        app.chart.zoom(0.5)
+        assert "".join(app.text.split()) == ""
+        await pilot.resize_terminal(120, 20)
+        await pilot.pause()
+        assert "train" in app.text and app.chart.viewport.mode != "all"
+
+
 async def test_a_best_from_before_the_run_went_back_keeps_its_place(services, record_of):
     events = [decode(line).event for line in (RECORDINGS / "quick-test.jsonl").read_bytes().splitlines()]
     start = next(event for event in events if isinstance(event, RunStarted))
