@@ -67,7 +67,7 @@ async def test_the_footer_has_every_key_at_every_size(steered, record_of, size):
         footer = text_of(app).splitlines()[-1]
         for key in (*MONITOR_KEYS, *EVERYWHERE):
             if key.is_in_footer and app.screen.check_action(key.name, ()):
-                assert f" {key.shown} " in footer + " "
+                assert f" {key.shown.split()[0]} " in footer + " "
                 assert key.label in footer or size[0] < 80
         assert "q quit" in footer
 

@@ -64,16 +64,18 @@ CHARTS = (
 SCREEN = (
     Key("b", "back", "presets", "back to the list, when the training has ended", is_in_footer=True),
 )  # fmt: skip
-MONITOR_KEYS = (*LEAVING, *STEERING, *SCREEN)
+MONITOR_KEYS = (*LEAVING, *STEERING, *CHARTS, *SCREEN)
 
 EVERYWHERE = (
     Key("question_mark", "explain", "explain", "what the figures mean, and every key", "?", is_in_footer=True),
-    Key("ctrl+p", "command_palette", "commands", "search all commands; Theme has several", "^p", is_in_footer=True),
+    Key("ctrl+p", "command_palette", "menu", "search all commands; Theme has several", "^p", is_in_footer=True),
     Key("q", "quit", "quit", "leave: stop and save, or detach; an attached screen just closes", is_in_footer=True),
 )
 
 STEERING_ACTIONS = frozenset({"pause", "save", *(key.action for key in STEERING)})
 """What only works where somebody trains and may be asked."""
+CHART_ACTIONS = frozenset(key.name for key in CHARTS)
+"""What only works where there is room for the chart."""
 
 
 def bindings(keys: Sequence[Key]) -> list[BindingType]:

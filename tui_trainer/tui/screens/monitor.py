@@ -15,7 +15,7 @@ from tui_trainer.events import Record
 from tui_trainer.monitor.controls import control_news
 from tui_trainer.monitor.follower import RunFollower, open_follower
 from tui_trainer.runs.control import name_requester, setting_value
-from tui_trainer.tui.keys import MONITOR_KEYS, STEERING_ACTIONS, bindings
+from tui_trainer.tui.keys import CHART_ACTIONS, MONITOR_KEYS, STEERING_ACTIONS, bindings
 from tui_trainer.tui.precise_updates import PreciseScreen
 from tui_trainer.tui.screens.question import ask_how_to_leave, ask_whether_to_stop
 from tui_trainer.tui.screens.setting_question import ask_for_last_step, ask_for_rate
@@ -137,6 +137,8 @@ class MonitorScreen(PreciseScreen):
             return False
         if action in STEERING_ACTIONS:
             return self._services.steer is not None and self.can_detach
+        if action in CHART_ACTIONS:
+            return self.follower is not None and self._chart.display
         if action == "prompt":
             return self.follower is not None and self.query_one(PromptPanel).display
         if action == "detach":
@@ -186,6 +188,40 @@ class MonitorScreen(PreciseScreen):
     def action_change_last_step(self) -> None:
         assert self.follower is not None
         self.app.push_screen(ask_for_last_step(self.follower), partial(self._set, "training.max_steps"))
+
+    def action_next_view(self) -> None:
+        self._chart.next_view()
+
+    def action_previous_view(self) -> None:
+        self._chart.next_view(-1)
+
+    def action_cursor(self, columns: int) -> None:
+        self._chart.move_cursor(columns)
+
+    def action_hide_cursor(self) -> None:
+        self._chart.hide_cursor()
+
+    def action_zoom(self, factor: float) -> None:
+        self._chart.zoom(factor)
+
+    def action_pan(self, share: float) -> None:
+        self._chart.pan(share)
+
+    def action_show_all(self) -> None:
+        self._chart.show_all()
+
+    def action_follow(self) -> None:
+        self._chart.follow()
+
+    def action_toggle_log(self) -> None:
+        self._chart.toggle_log()
+
+    def action_toggle_smoothing(self) -> None:
+        self._chart.toggle_smoothing()
+
+    @property
+    def _chart(self) -> Chart:
+        return self.query_one(Chart)
 
     def _set(self, key: str, value: str | None) -> None:
         if value:
