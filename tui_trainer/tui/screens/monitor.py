@@ -84,6 +84,7 @@ class MonitorScreen(PreciseScreen):
     def on_mount(self) -> None:
         self.query_one(RunHeader).announce(self.preset, "loading torch" if self.training.ends_with_screen else None)
         self.set_interval(FIGURES_SECONDS, self.look)
+        self.call_after_refresh(self.look)  # a run that is there already is shown at once
 
     def look(self) -> None:
         """Takes in what is new and shows it; curves at every second look, when there is something new in them."""
@@ -94,7 +95,7 @@ class MonitorScreen(PreciseScreen):
         if self.follower is not None and self._take_in(self.follower):
             self._curves_are_stale = True
             self._show(with_curves=False)
-        if self._curves_are_stale and self._ticks % CHART_EVERY == 0:
+        if self._curves_are_stale and self._ticks % CHART_EVERY == 1:
             self._show(with_curves=True)
         self.query_one(RunHeader).redraw()
         if self.training.has_moved:
