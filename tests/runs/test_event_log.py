@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tui_trainer.event_codec import encode
 from tui_trainer.events import AdviceCleared, PhaseStarted, Record, RunFailed
+from tui_trainer.runs import event_log
 from tui_trainer.runs.event_log import READ_BYTES, EventLogReader, EventLogWriter, last_segment
 
 RECORDINGS = Path(__file__).parent.parent / "recordings"
@@ -148,6 +149,98 @@ def test_a_log_that_begins_anew_is_read_from_its_start(log, tmp_path, how):
         write(tmp_path / "new", [record(0), record(1), record(2), record(3)])
         (tmp_path / "new").replace(log)
     assert reader.read()[0] == record(0)
+
+
+@pytest.fixture
+def short_lines(monkeypatch):
+    """A line of a hundred bytes is endless."""
+    monkeypatch.setattr(event_log, "MAX_LINE_BYTES", 100)
+
+
+def line_of(length: int, time: float) -> bytes:
+    """A record that takes so many bytes, without its line end."""
+    line = encode(Record(time, 0, PhaseStarted("")))[:-1]
+    return line.replace(b'"phase":"', b'"phase":"' + b"x" * (length - len(line)))
+
+
+@pytest.mark.parametrize("limit", [1, 7, 99, 100, 101, 150, 10_000])
+@pytest.mark.parametrize("length", [98, 99, 100, 101, 350])
+def test_a_line_without_an_end_fills_no_memory_and_hides_no_other(log, short_lines, limit, length):
+    lines = [line_of(90, 0.0), line_of(length, 1.0), line_of(90, 2.0), line_of(length, 3.0), line_of(90, 4.0)]
+    log.write_bytes(b"".join(line + b"\n" for line in lines))
+    reader, times = EventLogReader(log), []
+    while reader.offset < log.stat().st_size:  # a look at an endless line gives no records
+        times += [item.time for item in reader.read(limit)]
+    assert times == ([0.0, 1.0, 2.0, 3.0, 4.0] if length < 100 else [0.0, 2.0, 4.0])
+    assert reader.skipped_lines == 5 - len(times)
+    reader = EventLogReader(log)
+    while reader.offset < log.stat().st_size:
+        assert len(reader.read_text(limit)) <= max(limit, 100)
+
+
+def test_an_endless_line_is_passed_over_while_it_grows(log, short_lines):
+    reader = EventLogReader(log)
+    with log.open("ab", buffering=0) as file:
+        file.write(encode(record(0)) + b"x" * 60)
+        assert reader.read() == [record(0)]
+        for grown in (0, 60, 60, 60):
+            file.write(b"x" * grown)
+            assert reader.read() == []
+        assert (reader.unread_bytes, reader.skipped_lines) == (0, 1)
+        file.write(b"x\n" + encode(record(0)))
+        assert reader.read() == [record(0)]
+    assert reader.skipped_lines == 1
+
+
+def test_a_new_log_in_place_of_an_endless_line_is_read_from_its_start(log, short_lines):
+    log.write_bytes(b"x" * 300)
+    reader = EventLogReader(log)
+    while reader.offset < 300:
+        reader.read()
+    log.write_bytes(encode(record(0)))
+    assert reader.read() == [record(0)]
+
+
+@given(st.integers(1, 3000), st.integers(0, 4))
+def test_a_log_can_be_read_as_if_it_ended_earlier(tmp_path_factory, limit, count):
+    log = tmp_path_factory.mktemp("log") / "events.jsonl"
+    lines = [encode(record(number)) for number in range(5)]
+    log.write_bytes(b"".join(lines))
+    end, reader, found = len(b"".join(lines[:count])), EventLogReader(log), b""
+    while text := reader.read_text(limit, end):
+        found += text
+    assert (found, reader.offset) == (b"".join(lines[:count]), end)
+    assert reader.read_text(limit, end - 1) == reader.read_text(limit, 0) == b""
+    assert b"".join(iter(reader.read_text, b"")) == b"".join(lines[count:])
+
+
+def test_the_end_of_a_log_can_be_read_without_the_rest(log):
+    lines = [encode(record(number)) for number in range(5)]
+    log.write_bytes(b"".join(lines))
+    for size in (len(lines[4]) + 1, len(lines[4]) + len(lines[3])):
+        reader = EventLogReader(log)
+        assert reader.skip_to_last(size)
+        assert reader.read() == [record(4)]
+        assert reader.logs == 1
+    with log.open("ab") as file:
+        file.write(lines[0][:-1])
+    reader = EventLogReader(log)
+    assert not reader.skip_to_last(len(lines[0]) - 1), "a torn line"
+    assert reader.read()[0] == record(0)
+    log.unlink()
+    assert not reader.skip_to_last(1000)
+
+
+def test_each_log_that_takes_the_place_of_another_is_counted(log):
+    reader = EventLogReader(log)
+    assert (reader.read(), reader.logs) == ([], 0)
+    write(log, [record(1), record(2)])
+    reader.read()
+    reader.read()
+    assert reader.logs == 1
+    log.write_bytes(encode(record(1)))
+    reader.read()
+    assert reader.logs == 2
 
 
 def test_the_last_segment_is_found_past_torn_and_foreign_lines(log):

@@ -12,6 +12,8 @@ from tui_trainer.events import Event, Record
 
 READ_BYTES = 1 << 18
 """Most bytes one `read` takes from the disk, so that a reader's tick stays short."""
+MAX_LINE_BYTES = 1 << 22
+"""A line of as many bytes is none of ours: it is passed over, so that a log without line ends fills no memory."""
 
 
 class EventLogWriter:
@@ -56,43 +58,88 @@ class EventLogReader:
     def __init__(self, path: Path, *, from_end: bool = False) -> None:
         """Remembers the place; nothing is opened before the first read, unless only what comes next is wanted."""
         self._path = path
-        self._offset = 0
         self._inode = 0
-        if from_end:
-            self._skip_to_end()
+        self._is_in_endless_line = False
+        self.offset = 0
+        """Bytes that were taken in or passed over."""
+        self.unread_bytes = 0
+        """Bytes behind them at the last read, a torn last line among them."""
+        self.logs = 0
+        """How many logs were met here: one that is truncated or replaced begins anew."""
         self.skipped_lines = 0
+        if from_end:
+            with suppress(FileNotFoundError):
+                self.offset = self._meet(path.stat())
 
     def read(self, limit: int = READ_BYTES) -> list[Record]:
         """The records that came since the last call, at most about `limit` bytes of them."""
-        try:
-            with self._path.open("rb") as file:
-                state = os.fstat(file.fileno())
-                if state.st_ino != self._inode or state.st_size < self._offset:
-                    self._inode, self._offset = state.st_ino, 0
-                file.seek(self._offset)
-                chunk = file.read(limit)
-                if b"\n" not in chunk and len(chunk) == limit:
-                    chunk += file.readline()
-        except FileNotFoundError:
-            return []
-        complete = chunk[: chunk.rfind(b"\n") + 1]
-        self._offset += len(complete)
-        return self._decode(complete)
-
-    def _skip_to_end(self) -> None:
-        with suppress(FileNotFoundError):
-            state = self._path.stat()
-            self._inode, self._offset = state.st_ino, state.st_size
-
-    def _decode(self, lines: bytes) -> list[Record]:
         records = []
-        for line in lines.splitlines():
-            record = decode(line)
+        for line in self.read_text(limit).split(b"\n"):
+            record = decode(line) if len(line) < MAX_LINE_BYTES else None
             if record is not None:
                 records.append(record)
             elif line.strip():
                 self.skipped_lines += 1
         return records
+
+    def read_text(self, limit: int = READ_BYTES, end: int | None = None) -> bytes:
+        """The complete lines that came since the last call, as they are.
+
+        Args:
+            limit: how many bytes of them at most, but one line at least.
+            end: the log is read as if it ended here.
+        """
+        try:
+            with self._path.open("rb") as file:
+                size = self._meet(os.fstat(file.fileno()))
+                left = max(0, size if end is None else min(size, end) - self.offset)
+                file.seek(self.offset)
+                chunk = file.read(min(limit, left))
+                if b"\n" not in chunk and len(chunk) == limit:
+                    chunk += file.readline(max(0, min(MAX_LINE_BYTES, left) - limit))
+        except FileNotFoundError:
+            return b""
+        lines = self._take(chunk)
+        self.unread_bytes = size - self.offset
+        return lines
+
+    def skip_to_last(self, size: int) -> bool:
+        """Passes over all but the last `size` bytes and the line that this cuts, unless that has no end."""
+        try:
+            with self._path.open("rb") as file:
+                length = self._meet(os.fstat(file.fileno()))
+                file.seek(max(self.offset, length - size))
+                is_found = file.readline(size).endswith(b"\n")
+                self.offset = file.tell() if is_found else self.offset
+        except FileNotFoundError:
+            return False
+        return is_found
+
+    def _meet(self, state: os.stat_result) -> int:
+        """The size of the log; of another one than before, nothing was read."""
+        if state.st_ino != self._inode or state.st_size < self.offset:
+            self._inode, self.offset, self._is_in_endless_line = state.st_ino, 0, False
+            self.logs += 1
+        return state.st_size
+
+    def _take(self, chunk: bytes) -> bytes:
+        """The complete lines of what comes next."""
+        if self._is_in_endless_line:
+            chunk = self._pass_over(chunk)
+        size = chunk.rfind(b"\n") + 1
+        if not size and len(chunk) >= MAX_LINE_BYTES:
+            self._is_in_endless_line = True
+            self.skipped_lines += 1
+            self._pass_over(chunk)
+        self.offset += size
+        return chunk[:size]
+
+    def _pass_over(self, chunk: bytes) -> bytes:
+        """What comes after the end of an endless line."""
+        end = chunk.find(b"\n") + 1
+        self._is_in_endless_line = not end
+        self.offset += end or len(chunk)
+        return chunk[end:] if end else b""
 
 
 def last_segment(path: Path) -> int:
