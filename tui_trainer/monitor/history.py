@@ -1,133 +1,20 @@
-"""A metric's history in bounded memory: every spike is kept, however long the run."""
+"""The history of a run: every metric over the steps, and where something happened, in bounded memory."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
-MAX_BUCKETS = 4096
+from tui_trainer.events import EvaluationCompleted, HardwareSampled, StepCompleted
+from tui_trainer.monitor.series import MAX_BUCKETS, Bucket, Series
 
+if TYPE_CHECKING:
+    from tui_trainer.runs.step_lines import StepBlock
 
-class Bucket(NamedTuple):
-    """Some neighbouring points of a series."""
+__all__ = ["MAX_BUCKETS", "Bucket", "History", "Marks", "Series"]
 
-    first_step: int
-    last_step: int
-    low: float
-    high: float
-    last: float
-    total: float
-    values: int
-
-
-class Series:
-    """Values over steps, in at most 4,096 buckets.
-
-    When they are full, neighbours are merged in pairs: the lowest and the highest value of each survive.
-    """
-
-    def __init__(self) -> None:
-        self._buckets: list[Bucket] = []
-        self._steps_per_bucket = 1
-
-    def __len__(self) -> int:
-        return len(self._buckets)
-
-    def __iter__(self) -> Iterator[Bucket]:
-        return iter(self._buckets)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Series) and self._buckets == other._buckets
-
-    __hash__ = None  # type: ignore[assignment]
-
-    @property
-    def last(self) -> Bucket | None:
-        """The newest bucket."""
-        return self._buckets[-1] if self._buckets else None
-
-    def append(self, step: int, value: float | None) -> None:
-        """Adds the value of a step that is later than all before; a value that is no number is a gap."""
-        if value is None or not math.isfinite(value):
-            return
-        newest = self.last
-        if newest is not None and step // self._steps_per_bucket == newest.first_step // self._steps_per_bucket:
-            self._buckets[-1] = _merge(newest, Bucket(step, step, value, value, value, value, 1))
-            return
-        self._buckets.append(Bucket(step, step, value, value, value, value, 1))
-        if len(self._buckets) > MAX_BUCKETS:
-            self._halve()
-
-    def nearest(self, step: float) -> Bucket | None:
-        """The bucket whose steps are closest to a step, or None when there is none."""
-        return min(
-            self._buckets, key=lambda bucket: abs((bucket.first_step + bucket.last_step) / 2 - step), default=None
-        )
-
-    def gaps(self, count: int, first_step: float, last_step: float) -> list[bool]:
-        """Whether each of `count` equal spans of steps holds a value that was no number."""
-        return [False] * count
-
-    def drop_after(self, step: int) -> None:
-        """Forgets what came after a step, and with it a bucket that straddles it.
-
-        The bounds of such a bucket may be those of a point that never happened, and one wild value would
-        spoil the scale of the chart for good; what is lost before the step is less than the chart can show.
-        """
-        while self._buckets and self._buckets[-1].last_step > step:
-            self._buckets.pop()
-
-    def columns(self, count: int, first_step: float, last_step: float) -> list[tuple[float, float] | None]:
-        """Lowest and highest value in each of `count` equal spans of steps; None where there is none."""
-        return [
-            (min(bucket.low for bucket in span), max(bucket.high for bucket in span)) if span else None
-            for span in self._spans(count, first_step, last_step)
-        ]
-
-    def means(self, count: int, first_step: float, last_step: float) -> list[tuple[float, float] | None]:
-        """The mean in each of `count` equal spans of steps, as a column of no height; None where there is none."""
-        means = []
-        for span in self._spans(count, first_step, last_step):
-            mean = sum(bucket.total for bucket in span) / sum(bucket.values for bucket in span) if span else 0.0
-            means.append((mean, mean) if span else None)
-        return means
-
-    def _spans(self, count: int, first_step: float, last_step: float) -> list[list[Bucket]]:
-        """The buckets that fall into each of `count` equal spans of steps."""
-        spans: list[list[Bucket]] = [[] for _ in range(count)]
-        scale = (count - 1) / max(1e-9, last_step - first_step)
-        for bucket in self._buckets if count > 0 else ():
-            if bucket.last_step >= first_step and bucket.first_step <= last_step:
-                column = min(count - 1, max(0, int((bucket.first_step - first_step) * scale + 0.5)))
-                spans[column].append(bucket)
-        return spans
-
-    def _halve(self) -> None:
-        self._steps_per_bucket *= 2
-        halved: list[Bucket] = []
-        for bucket in self._buckets:
-            if (
-                halved
-                and bucket.first_step // self._steps_per_bucket == halved[-1].first_step // self._steps_per_bucket
-            ):
-                halved[-1] = _merge(halved[-1], bucket)
-            else:
-                halved.append(bucket)
-        self._buckets = halved
-
-
-def _merge(left: Bucket, right: Bucket) -> Bucket:
-    return Bucket(
-        left.first_step,
-        right.last_step,
-        min(left.low, right.low),
-        max(left.high, right.high),
-        right.last,
-        left.total + right.total,
-        left.values + right.values,
-    )
+MAX_MARKS = 4096
+"""Of each kind."""
 
 
 @dataclass
@@ -138,7 +25,10 @@ class Marks:
 
     def add(self, kind: str, step: int) -> None:
         """One more; kinds are checkpoint, resume, roll_back and non_finite."""
-        self._steps.setdefault(kind, []).append(step)
+        steps = self._steps.setdefault(kind, [])
+        steps.append(step)
+        if len(steps) > MAX_MARKS:
+            self._steps[kind] = _thinned(steps)
 
     def steps(self, kind: str) -> list[int]:
         """The steps of a kind, oldest first."""
@@ -147,6 +37,15 @@ class Marks:
     def drop_after(self, step: int) -> None:
         """Forgets what came after a step."""
         self._steps = {kind: [each for each in steps if each <= step] for kind, steps in self._steps.items()}
+
+
+def _thinned(steps: list[int]) -> list[int]:
+    """The last of each of about half as many equal spans: no chart can show them closer to each other.
+
+    Spans are powers of two long, so that one that is thinned again stays as it is until they double.
+    """
+    width = 1 << ((max(steps) - min(steps)) // (MAX_MARKS // 2)).bit_length()
+    return list({step // width: step for step in steps}.values())
 
 
 @dataclass
@@ -174,6 +73,44 @@ class History:
     gpu_percent: Series = field(default_factory=Series)
     gpu_memory_bytes: Series = field(default_factory=Series)
     marks: Marks = field(default_factory=Marks)
+
+    def add_step(self, event: StepCompleted) -> None:
+        """What one step measured."""
+        self.train_loss.append(event.step, event.train_loss)
+        self.train_perplexity.append(event.step, event.train_perplexity)
+        self.train_accuracy.append(event.step, event.train_accuracy)
+        self.learning_rate.append(event.step, event.learning_rate)
+        self.grad_norm.append(event.step, event.grad_norm)
+        self.clip_rate.append(event.step, event.is_clipped)
+        self.tokens_per_second.append(event.step, event.tokens_per_second)
+
+    def add_steps(self, block: StepBlock) -> None:
+        """What many steps measured, with the very same result."""
+        self.train_loss.extend(block.step, block.train_loss)
+        self.train_perplexity.extend(block.step, block.train_perplexity)
+        self.train_accuracy.extend(block.step, block.train_accuracy)
+        self.learning_rate.extend(block.step, block.learning_rate)
+        self.grad_norm.extend(block.step, block.grad_norm)
+        self.clip_rate.extend(block.step, block.is_clipped)
+        self.tokens_per_second.extend(block.step, block.tokens_per_second)
+
+    def add_evaluation(self, event: EvaluationCompleted) -> None:
+        """What one evaluation measured."""
+        train, val = event.train_eval_loss, event.val_loss
+        self.train_eval_loss.append(event.step, train)
+        self.val_loss.append(event.step, val)
+        self.gap.append(event.step, None if train is None or val is None else val - train)
+        self.train_eval_perplexity.append(event.step, event.train_eval_perplexity)
+        self.val_perplexity.append(event.step, event.val_perplexity)
+        self.train_eval_accuracy.append(event.step, event.train_eval_accuracy)
+        self.val_accuracy.append(event.step, event.val_accuracy)
+
+    def add_hardware(self, event: HardwareSampled) -> None:
+        """How busy the machine was."""
+        self.cpu_percent.append(event.step, event.cpu_percent)
+        self.memory_bytes.append(event.step, event.memory_bytes)
+        self.gpu_percent.append(event.step, event.gpu_percent)
+        self.gpu_memory_bytes.append(event.step, event.gpu_memory_bytes)
 
     def drop_after(self, step: int) -> None:
         """Forgets what came after a step."""
