@@ -117,6 +117,18 @@ def test_an_evaluation_that_is_measured_again_replaces_the_first():
     assert [event.val_loss for event in state.evaluations] == [2.5]
 
 
+def test_the_newest_evaluations_are_kept_and_the_first_and_the_best_however_old(monkeypatch):
+    monkeypatch.setattr("tui_trainer.monitor.run_state.MAX_EVALUATIONS", 10)
+    state = RunState()
+    for step in range(50):
+        state.apply(evaluated(step, 1.0 if step == 20 else 9.0 - step / 50, is_best=step in (0, 5, 20)))
+        assert len(state.evaluations) == min(10, step + 1)
+    assert [event.step for event in state.evaluations] == [0, 20, *range(42, 50)]
+    assert state.measured[1] == (20, 1.0, 1.0)
+    state = fold(evaluated(step, 9.0, is_best=step == 0) for step in range(50))
+    assert [event.step for event in state.evaluations] == [0, *range(41, 50)]
+
+
 def test_advice_is_fed_once_a_level_but_its_figures_stay_fresh():
     state = fold([advice(1, "warning"), advice(2, "warning"), advice(3, "wrong"), advice(4, "wrong")])
     assert [record.event.step for record in state.feed] == [1, 3]
@@ -141,6 +153,10 @@ def test_a_step_without_a_loss_leaves_a_gap(step_event):
     step = step_event(1)
     state = fold([started(), replace(step, event=replace(step.event, train_loss=None, train_perplexity=None))])
     assert (len(state.history.train_loss), len(state.history.learning_rate), state.current_step) == (0, 1, 1)
+    assert (state.history.train_loss.gaps(2, 0, 1), state.history.learning_rate.gaps(2, 0, 1)) == (
+        [False, True],
+        [False, False],
+    )
 
 
 def test_overflows_are_counted_and_fed_once_and_other_skips_each():

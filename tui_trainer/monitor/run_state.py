@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from tui_trainer.events import (
     AdviceCleared,
@@ -26,20 +27,26 @@ from tui_trainer.events import (
     StepCompleted,
     StepSkipped,
 )
-from tui_trainer.monitor.eta import Pace
+from tui_trainer.monitor.eta import RECENT_STEPS, Pace
 from tui_trainer.monitor.history import History
+
+if TYPE_CHECKING:
+    from tui_trainer.runs.step_lines import StepBlock
 
 FEED_LENGTH = 500
 START_RULES = ("checkpoint", "data", "resume", "schedule")
 """Advice about one start of a run, which the next start makes void."""
 LEVELS = ("wrong", "warning", "note")
+SLOWEST = 1e-9
+"""Tokens a second below which nobody waits for a step."""
+MAX_EVALUATIONS = 4096
 MAX_PROMPTS = 16
 """Prompts whose newest sample is kept."""
 
 
 @dataclass
 class RunState:
-    """Everything known of a run from its events. `apply` is the only way it changes."""
+    """Everything known of a run from its events. `apply`, and `apply_steps` for many at once, are how it changes."""
 
     segment: int = 0
     started: RunStarted | None = None
@@ -59,6 +66,7 @@ class RunState:
     phase: PhaseStarted | None = None
     step: StepCompleted | None = None
     evaluations: list[EvaluationCompleted] = field(default_factory=list)
+    """The newest, and with them the first and the best, however old."""
     best: EvaluationCompleted | None = None
     saved_best: EvaluationCompleted | None = None
     """The newest best evaluation whose checkpoint is on the disk."""
@@ -130,8 +138,7 @@ class RunState:
 
     def apply(self, record: Record) -> None:
         """Takes in the next record of the log."""
-        if record.segment > self.segment:  # somebody goes on with it
-            self.segment, self.ended = record.segment, None
+        self._enter(record.segment)
         match record.event:
             case StepCompleted() as event:
                 self._apply_step(event)
@@ -176,9 +183,23 @@ class RunState:
             case RunMoving():
                 self.is_moving = True
             case HardwareSampled() as event:
-                self._apply_hardware(event)
+                self.hardware = event
+                self.history.add_hardware(event)
                 return
         self.feed.append(record)
+
+    def apply_steps(self, block: StepBlock) -> None:
+        """Takes in many steps that follow each other in the log, with the very same result."""
+        self._enter(block.segment)
+        self.step = block.last
+        self.history.add_steps(block)
+        if self.started:
+            seconds = self.started.tokens_per_step / block.tokens_per_second[-RECENT_STEPS:].clip(SLOWEST)
+            self.pace.steps.extend(seconds.tolist())
+
+    def _enter(self, segment: int) -> None:
+        if segment > self.segment:  # somebody goes on with it
+            self.segment, self.ended = segment, None
 
     def _apply_start(self, event: RunStarted) -> None:
         self.started, self.ended, self.rolled_back_seconds = event, None, 0.0
@@ -217,32 +238,20 @@ class RunState:
 
     def _apply_step(self, event: StepCompleted) -> None:
         self.step = event
-        history = self.history
-        history.train_loss.append(event.step, event.train_loss)
-        history.train_perplexity.append(event.step, event.train_perplexity)
-        history.train_accuracy.append(event.step, event.train_accuracy)
-        history.learning_rate.append(event.step, event.learning_rate)
-        history.grad_norm.append(event.step, event.grad_norm)
-        history.clip_rate.append(event.step, float(event.is_clipped))
-        history.tokens_per_second.append(event.step, event.tokens_per_second)
+        self.history.add_step(event)
         if self.started:
-            self.pace.add_step(self.started.tokens_per_step / max(event.tokens_per_second, 1e-9))
+            self.pace.add_step(self.started.tokens_per_step / max(event.tokens_per_second, SLOWEST))
 
     def _apply_evaluation(self, event: EvaluationCompleted) -> None:
         if self.evaluations and self.evaluations[-1].step == event.step:
             self.evaluations.pop()  # measured again after a resume
         self.evaluations.append(event)
-        history, train, val = self.history, event.train_eval_loss, event.val_loss
-        history.train_eval_loss.append(event.step, train)
-        history.val_loss.append(event.step, val)
-        history.gap.append(event.step, None if train is None or val is None else val - train)
-        history.train_eval_perplexity.append(event.step, event.train_eval_perplexity)
-        history.val_perplexity.append(event.step, event.val_perplexity)
-        history.train_eval_accuracy.append(event.step, event.train_eval_accuracy)
-        history.val_accuracy.append(event.step, event.val_accuracy)
+        self.history.add_evaluation(event)
         self.pace.add_evaluation(event.seconds)
         if event.is_best:
             self.best = event
+        if len(self.evaluations) > MAX_EVALUATIONS:
+            del self.evaluations[2 if self.evaluations[1] is self.best else 1]
 
     def _apply_checkpoint(self, event: CheckpointSaved) -> None:
         self.pace.add_save(event.seconds)
@@ -250,13 +259,6 @@ class RunState:
         if event.is_best:
             self.best_checkpoint_step = event.step
             self.saved_best = self.best if self.best and self.best.step == event.step else None
-
-    def _apply_hardware(self, event: HardwareSampled) -> None:
-        self.hardware, history = event, self.history
-        history.cpu_percent.append(event.step, event.cpu_percent)
-        history.memory_bytes.append(event.step, event.memory_bytes)
-        history.gpu_percent.append(event.step, event.gpu_percent)
-        history.gpu_memory_bytes.append(event.step, event.gpu_memory_bytes)
 
     def _apply_sample(self, event: SampleGenerated) -> None:
         self.samples.pop(event.prompt, None)
