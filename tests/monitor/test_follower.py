@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 from facts import started
@@ -95,3 +97,13 @@ def test_the_plan_ends_with_a_last_step_that_was_set(run_dir):
     follower = RunFollower(run)
     follower.drain()
     assert (follower.state.max_steps, follower.schedule.max_steps) == (3000, 3000)
+
+
+def test_the_picker_and_a_follower_start_without_numpy():
+    """It takes a tenth of a second, and nobody needs it before the first curve."""
+    code = (
+        "import tui_trainer.tui.app, tui_trainer.tui.screens.picker, tui_trainer.monitor.follower, sys\n"
+        "tui_trainer.monitor.follower.RunState()\n"
+        "assert 'numpy' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

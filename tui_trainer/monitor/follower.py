@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from tui_trainer.config import RunConfig
 from tui_trainer.errors import UserError
@@ -11,8 +14,16 @@ from tui_trainer.events import ControlApplied, Event, Record, RunStarted
 from tui_trainer.lr_schedule import LearningRateSchedule, make_schedule
 from tui_trainer.monitor.run_state import RunState
 from tui_trainer.runs.directory import RunDirectory
-from tui_trainer.runs.event_log import EventLogReader
+from tui_trainer.runs.event_log import READ_BYTES, EventLogReader
 from tui_trainer.runs.status import Status, read_status
+
+if TYPE_CHECKING:
+    from tui_trainer.monitor.backfill import Backfill
+
+LONG_LOG_BYTES = 1 << 21
+"""A log with more is first glimpsed at: some seven thousand steps."""
+GLIMPSE_BYTES = 1 << 20
+"""How much of its end is looked at: some three thousand steps."""
 
 
 def ignore_record(record: Record) -> None:
@@ -30,7 +41,11 @@ def open_follower(run: RunDirectory | None) -> RunFollower | None:
 
 
 class RunFollower:
-    """Reads a run the same way whether it trains here, elsewhere, or ended long ago."""
+    """Reads a run the same way whether it trains here, elsewhere, or ended long ago.
+
+    Of a long log, `state` first is a glimpse: how the run began and the end of its log. It goes on with what is new
+    while `fold_slice` folds all of the log; then `state` is the whole one, as if each line had been read live.
+    """
 
     def __init__(self, run: RunDirectory) -> None:
         """Reads the configuration of the run.
@@ -43,9 +58,13 @@ class RunFollower:
         self.state = RunState()
         self.status: Status | None = None
         self._reader = EventLogReader(run.event_log)
+        self._backfill: Backfill | None = None
 
     def poll(self, on_record: Callable[[Record], None] = ignore_record) -> bool:
-        """Takes in what is new, a bounded share of it; says whether anything was."""
+        """Takes in what is new, a bounded share of it; says whether anything was.
+
+        `on_record` hears of each record once, in order; of a long log, from the glimpse of its end on.
+        """
         has_changed = self._take_in(on_record)
         status = read_status(self.run.status_file)
         has_changed |= status != self.status
@@ -53,9 +72,28 @@ class RunFollower:
         return has_changed
 
     def drain(self, on_record: Callable[[Record], None] = ignore_record) -> None:
-        """Takes in everything there is."""
+        """Takes in everything there is, the whole history included."""
         while self.poll(on_record):
             pass
+        self.fold_slice(math.inf)
+
+    def fold_slice(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> bool:
+        """Folds the history of a long log for a moment, so that keys are answered; says whether more is left."""
+        until = clock() + seconds
+        while self._backfill is not None:
+            has_more = self._backfill.fold(self._reader.offset)
+            if self._backfill.offset == self._reader.offset:
+                self.state, self._backfill = self._backfill.state, None
+            elif not has_more:  # the log is gone: there will be no more of it than the glimpse
+                self._backfill = None
+            elif clock() >= until:
+                break
+        return self._backfill is not None
+
+    @property
+    def history_share(self) -> float:
+        """How much of the log is in the history: 1 when it is whole."""
+        return self._backfill.offset / self._reader.offset if self._backfill else 1.0
 
     @property
     def schedule(self) -> LearningRateSchedule | None:
@@ -78,14 +116,31 @@ class RunFollower:
         )
 
     def _take_in(self, on_record: Callable[[Record], None]) -> bool:
-        records = self._reader.read()
+        log, place = self._reader.logs, self._reader.offset
+        records = self._reader.read(READ_BYTES)
+        if self._reader.logs != log:  # the first look at it, or another one took its place
+            self.state, self._backfill = RunState(), None
+            if self._reader.unread_bytes > LONG_LOG_BYTES and self._reader.skip_to_last(GLIMPSE_BYTES):
+                self._begin_glimpse(records)
+                records = self._reader.read(GLIMPSE_BYTES)
         for record in records:
             if _may_change_settings(record.event):
                 with suppress(UserError):
                     self.config = self.run.read_config()
             self.state.apply(record)
             on_record(record)
-        return bool(records)
+        return (self._reader.logs, self._reader.offset) != (log, place)
+
+    def _begin_glimpse(self, first_records: list[Record]) -> None:
+        from tui_trainer.monitor.backfill import Backfill  # with numpy, which the picker starts without
+
+        self._backfill = Backfill(self.run.event_log)
+        started = (record for record in first_records if isinstance(record.event, RunStarted))
+        for record in list(started)[:1]:
+            self.state.apply(record)
+        status = read_status(self.run.status_file)
+        if status is not None and status.max_steps is not None:  # a resume may have changed it since
+            self.state.max_steps = status.max_steps
 
 
 def _may_change_settings(event: Event) -> bool:
