@@ -7,6 +7,7 @@ any SIGCONT, also on one that no stop preceded.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 from collections.abc import Callable
@@ -16,18 +17,24 @@ from typing import cast
 from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
 
+from tui_trainer.tui.signs import TRANSLATORS, Translator, leave_alone
+
 
 class ScreenFile:
-    """A text file on a descriptor of its own that swallows what nobody can see any more."""
+    """A text file on a descriptor of its own that swallows what nobody can see any more.
 
-    def __init__(self, descriptor: int, on_gone: Callable[[], None]) -> None:
+    All that reaches the terminal passes here, so this is where signs that it lacks become others.
+    """
+
+    def __init__(self, descriptor: int, on_gone: Callable[[], None], translate: Translator = leave_alone) -> None:
         self._descriptor = descriptor
         self._on_gone = on_gone
+        self._translate = translate
         self.is_gone = False
 
     def write(self, text: str) -> int:
         """Writes it all, or nothing more once the terminal is gone."""
-        content = text.encode("utf-8", "replace")
+        content = self._translate(text).encode("utf-8", "replace")
         while content and not self.is_gone:
             try:
                 content = content[os.write(self._descriptor, content) :]
@@ -49,12 +56,13 @@ class SurvivingDriver(LinuxDriver):
     """Textual's Linux driver, on an own descriptor, that lets go of a dead terminal."""
 
     screen_descriptor = 2
+    signs = "all"
 
     def __init__(
         self, app: App[object], *, debug: bool = False, mouse: bool = True, size: tuple[int, int] | None = None
     ) -> None:
         super().__init__(app, debug=debug, mouse=mouse, size=size)
-        self._screen = ScreenFile(self.screen_descriptor, self.let_go)
+        self._screen = ScreenFile(self.screen_descriptor, self.let_go, TRANSLATORS[self.signs])
         self._file = cast("TextIOWrapper", self._screen)
         self._is_suspended = False
 
@@ -84,6 +92,12 @@ class SurvivingDriver(LinuxDriver):
         os.close(null)
         self._app.exit()
 
+    def run_input_thread(self) -> None:
+        """Reads on after bytes that are no UTF-8: an old terminal, or line noise, must not end a training."""
+        while not self.exit_event.is_set():
+            with contextlib.suppress(UnicodeDecodeError):
+                super().run_input_thread()
+
     def _sigtstp_application(self, *_: object) -> None:
         self._is_suspended = True
         super()._sigtstp_application()
@@ -94,6 +108,12 @@ class SurvivingDriver(LinuxDriver):
             super()._sigcont_application()
 
 
-def driver_on(descriptor: int) -> type[SurvivingDriver]:
-    """The driver class for a screen on this descriptor: Textual makes the instance itself."""
-    return cast("type[SurvivingDriver]", type("ScreenDriver", (SurvivingDriver,), {"screen_descriptor": descriptor}))
+def driver_on(descriptor: int, signs: str = "all") -> type[SurvivingDriver]:
+    """The driver class for a screen on this descriptor: Textual makes the instance itself.
+
+    Args:
+        descriptor: of the terminal.
+        signs: what it can show, as `TerminalKind.signs` says.
+    """
+    settings = {"screen_descriptor": descriptor, "signs": signs}
+    return cast("type[SurvivingDriver]", type("ScreenDriver", (SurvivingDriver,), settings))
