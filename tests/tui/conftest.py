@@ -1,22 +1,15 @@
 from __future__ import annotations
 
-import json
-import socket
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
-from recorded import RECORDINGS, RecordedTraining, RecordedWriter
+from recorded import RecordedTraining, RecordedWriter, write_run
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
-from tui_trainer.config import to_toml
-from tui_trainer.event_codec import encode
-from tui_trainer.events import Event, Record
-from tui_trainer.presets import load_preset
 from tui_trainer.runs.directory import RunDirectory
-from tui_trainer.runs.status import Status, boot_id
 from tui_trainer.tui.services import Services
 
 
@@ -39,39 +32,9 @@ def record_of(tmp_path: Path) -> Callable[..., RunDirectory]:
     `start` changes its RunStarted, `also` are events that came after.
     """
 
-    def make(
-        name: str,
-        share: float = 1.0,
-        preset: str = "quick-test",
-        start: dict[str, object] | None = None,
-        also: Sequence[Event] = (),
-        **status: object,
-    ) -> RunDirectory:
-        run = RunDirectory(tmp_path / "20261123-170806-quick-test")
-        run.path.mkdir()
-        run.checkpoints.mkdir()
-        lines = (RECORDINGS / f"{name}.jsonl").read_bytes().splitlines(keepends=True)
-        lines = [changed(line, start or {}) for line in lines[: round(len(lines) * share)]]
-        run.event_log.write_bytes(b"".join([*lines, *(encode(Record(1795453999.0, 0, event)) for event in also)]))
-        run.config_file.write_text(to_toml(load_preset(preset).config))
-        run.manifest.write_text(json.dumps({"id": run.path.name, "preset": preset, "created": "2026-11-23T17:08:06"}))
-        values = {
-            "state": "running",
-            "phase": "training",
-            "heartbeat": time.time() + 3600,
-            "host": socket.gethostname(),
-            "boot_id": boot_id(),
-        } | status
-        run.status_file.write_text(json.dumps(Status(**values).__dict__))
-        return run
-
+    make = partial(write_run, tmp_path)
     make.root = tmp_path
     return make
-
-
-def changed(line: bytes, start: dict[str, object]) -> bytes:
-    payload = json.loads(line)
-    return line if payload["event"] != "RunStarted" else json.dumps(payload | start).encode() + b"\n"
 
 
 @pytest.fixture

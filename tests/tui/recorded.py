@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from textual.pilot import Pilot
 
+from tui_trainer.config import to_toml
+from tui_trainer.event_codec import encode
+from tui_trainer.events import Event, Record
+from tui_trainer.presets import load_preset
 from tui_trainer.runs.directory import RunDirectory
+from tui_trainer.runs.status import Status, boot_id
 from tui_trainer.tui.app import TrainerApp
 from tui_trainer.tui.services import Services
 
@@ -71,6 +78,43 @@ class RecordedWriter:
                 time.sleep(0.005)
 
 
+def write_run(
+    folder: Path,
+    name: str,
+    share: float = 1.0,
+    preset: str = "quick-test",
+    start: dict[str, object] | None = None,
+    also: Sequence[Event] = (),
+    **status: object,
+) -> RunDirectory:
+    """A run directory made from a recording: the first `share` of its events, in a running or an ended state.
+
+    `start` changes its RunStarted, `also` are events that came after.
+    """
+    run = RunDirectory(folder / "20261123-170806-quick-test")
+    run.path.mkdir()
+    run.checkpoints.mkdir()
+    lines = (RECORDINGS / f"{name}.jsonl").read_bytes().splitlines(keepends=True)
+    lines = [_changed(line, start or {}) for line in lines[: round(len(lines) * share)]]
+    run.event_log.write_bytes(b"".join([*lines, *(encode(Record(1795453999.0, 0, event)) for event in also)]))
+    run.config_file.write_text(to_toml(load_preset(preset).config))
+    run.manifest.write_text(json.dumps({"id": run.path.name, "preset": preset, "created": "2026-11-23T17:08:06"}))
+    values = {
+        "state": "running",
+        "phase": "training",
+        "heartbeat": time.time() + 3600,
+        "host": socket.gethostname(),
+        "boot_id": boot_id(),
+    } | status
+    run.status_file.write_text(json.dumps(Status(**values).__dict__))
+    return run
+
+
+def _changed(line: bytes, start: dict[str, object]) -> bytes:
+    payload = json.loads(line)
+    return line if payload["event"] != "RunStarted" else json.dumps(payload | start).encode() + b"\n"
+
+
 async def wait_until(pilot: Pilot[None], is_so: Callable[[], bool], seconds: float = 10.0) -> None:
     """Lets the app work until something is so: how long that takes is the machine's affair."""
     deadline = time.monotonic() + seconds
@@ -89,9 +133,9 @@ async def catch_up(pilot: Pilot[None]) -> None:
     await pilot.pause()
 
 
-def app_on(services: Services, training: RecordedTraining, preset: str = "quick-test") -> TrainerApp:
+def app_on(services: Services, training: RecordedTraining, preset: str = "quick-test", **options: object) -> TrainerApp:
     """The app as it starts when a training was launched."""
-    return TrainerApp(services, training=(training, preset))
+    return TrainerApp(services, training=(training, preset), **options)
 
 
 def text_of(app: TrainerApp) -> str:

@@ -55,7 +55,7 @@ class ChartApp(App[None]):
         self.follower.drain()
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
-        return theme.VARIABLE_DEFAULTS
+        return theme.defaults_for(theme.DARK)
 
     def compose(self) -> ComposeResult:
         yield Chart(id="chart")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from tui_trainer.cli.attached_run import AttachedRun
@@ -22,6 +23,8 @@ from tui_trainer.training.launch import NewRun, ResumedRun
 from tui_trainer.tui.app import TrainerApp
 from tui_trainer.tui.driver import SurvivingDriver, driver_on
 from tui_trainer.tui.services import Services, Writer
+from tui_trainer.tui.terminal import environment_at_start, judge_terminal
+from tui_trainer.tui.theme_choice import choose_theme
 
 EXIT_SCREEN_FAILED = 1
 
@@ -78,9 +81,14 @@ def show_screen(what: Shown, *, is_outliving: bool = True, is_readonly: bool = F
         is_outliving: whether a training goes on when the terminal hangs up.
         is_readonly: whether runs of other processes can only be watched.
     """
+    environ = environment_at_start()
+    terminal = judge_terminal(environ)
+    theme_name = choose_theme(environ, terminal)
     with ConsoleLog() as console_log:
         program = _Program(console_log, is_outliving=is_outliving)
-        app = _make_app(program, what, console_log.screen, is_readonly)
+        driver = driver_on(console_log.screen, terminal.signs)
+        new_app = partial(TrainerApp, driver_class=driver, terminal=terminal, theme_name=theme_name)
+        app = _make_app(program, what, is_readonly, new_app)
 
         def outlive_terminal() -> bool:
             console_log.is_terminal_gone = True
@@ -96,19 +104,18 @@ def show_screen(what: Shown, *, is_outliving: bool = True, is_readonly: bool = F
     return _say_goodbye(app, program, signals.received)
 
 
-def _make_app(program: _Program, what: Shown, screen: int, is_readonly: bool) -> TrainerApp:
+def _make_app(program: _Program, what: Shown, is_readonly: bool, new_app: Callable[..., TrainerApp]) -> TrainerApp:
     steer = None if is_readonly else _steer
     services = Services(program.launch_preset, _open_writer, steer, AttachedRun)
-    driver = driver_on(screen)
     if isinstance(what, NewRun):
-        return TrainerApp(services, training=(program.launch(what), what.preset), driver_class=driver)
+        return new_app(services, training=(program.launch(what), what.preset))
     if isinstance(what, ResumedRun):
-        return TrainerApp(services, training=(program.launch(what), what.run.preset), driver_class=driver)
+        return new_app(services, training=(program.launch(what), what.run.preset))
     if isinstance(what, RunDirectory):
-        return TrainerApp(services, training=(AttachedRun(what), what.preset), driver_class=driver)
+        return new_app(services, training=(AttachedRun(what), what.preset))
     if isinstance(what, Runs):
-        return TrainerApp(services, runs=what.runs, driver_class=driver)
-    return TrainerApp(services, presets=what, driver_class=driver)
+        return new_app(services, runs=what.runs)
+    return new_app(services, presets=what)
 
 
 def _steer(run: RunDirectory, action: str, value: Any) -> str:

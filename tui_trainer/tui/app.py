@@ -15,11 +15,13 @@ from tui_trainer.presets import Preset
 from tui_trainer.runs.catalogue import list_runs
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.tui import theme
-from tui_trainer.tui.dots import BRAILLE, DotStyle
+from tui_trainer.tui.dots import STYLES, DotStyle
 from tui_trainer.tui.keys import EVERYWHERE, MONITOR_KEYS, bindings
 from tui_trainer.tui.screens.picker import PickerScreen
 from tui_trainer.tui.screens.question import Question
 from tui_trainer.tui.services import Services, Training
+from tui_trainer.tui.terminal import COLOUR_SYSTEMS, MODERN, TerminalKind
+from tui_trainer.tui.theme_choice import remember_theme
 
 if TYPE_CHECKING:
     from tui_trainer.tui.screens.monitor import MonitorScreen
@@ -45,6 +47,8 @@ class TrainerApp(App[None]):
         training: tuple[Training, str] | None = None,
         runs: Sequence[RunDirectory] | None = None,
         driver_class: type[Driver] | None = None,
+        terminal: TerminalKind = MODERN,
+        theme_name: str = theme.DARK.name,
     ) -> None:
         """Prepares the app.
 
@@ -54,24 +58,30 @@ class TrainerApp(App[None]):
             training: one that goes on already, with its preset's name; then there is no picker.
             runs: what to choose from instead of the presets.
             driver_class: how the terminal is driven; None: Textual's own.
+            terminal: what it can show.
+            theme_name: the theme to start with.
         """
-        super().__init__(driver_class=driver_class)
+        super().__init__(driver_class=driver_class, ansi_color=True if terminal.colours == "none" else None)
+        self.console._color_system = COLOUR_SYSTEMS[terminal.colours]
+        self.terminal = terminal
+        self._theme_name = theme_name
         self._services = services
         self._presets = presets
         self._first = training
-        self.dots: DotStyle = BRAILLE
+        self.dots: DotStyle = STYLES[terminal.charts]
         self._runs = runs
         self.monitors: list[MonitorScreen] = []
         """Every run that was watched, in order."""
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Colours that Textual's own themes lack."""
-        return theme.VARIABLE_DEFAULTS
+        return theme.defaults_for(self.current_theme)
 
     def on_mount(self) -> None:
-        self.register_theme(theme.DARK)
-        self.register_theme(theme.LIGHT)
-        self.theme = theme.DARK.name
+        for each in theme.THEMES:
+            self.register_theme(each)
+        self.theme = self._theme_name
+        self.watch(self, "theme", remember_theme, init=False)
         if self._first is not None:
             self._watch(*self._first)
         elif self._runs is not None:

@@ -57,9 +57,13 @@ def test_titles_name_the_curves_and_how_they_are_looked_at():
     history = run_of(step(1, 3.0)).state.history
     history.marks.add("checkpoint", 5)
     look = Look(LOSS, Window(0, 10), BRAILLE, is_log=True, is_smoothed=True)
-    assert name_view(look) == "loss   [$train]─[/] train  [$val]─[/] val  [$success]◆[/] best"
-    assert name_view(Look(GAP, Window(0, 10), ASCII)) == "gap between val and train loss   [$success]*[/] best"
-    assert describe_look(look, "live", history, 80) == "[$label]▴[/] saved   live · log · smoothed"
+    legend = "[$train][$train-style]─[/][/] train  [$val][$val-style]─[/][/] val  [$success][$best-style]◆[/][/] best"
+    assert name_view(look) == f"loss   {legend}"
+    assert (
+        name_view(Look(GAP, Window(0, 10), ASCII))
+        == "gap between val and train loss   [$success][$best-style]*[/][/] best"
+    )
+    assert describe_look(look, "live", history, 80) == "[$label][$label-style]▴[/][/] saved   live · log · smoothed"
     assert describe_look(look, "frozen", history, 40) == "frozen · log · smoothed", "no room for the signs"
     away = Look(LEARNING_RATE, Window(6, 10), BRAILLE, is_smoothed=True)
     assert describe_look(away, "all", history, 80) == "all", "nothing was saved here, and nothing is to be smoothed"

@@ -47,4 +47,4 @@ def _kinds_in_sight(look: Look, history: History) -> list[MarkKind]:
 
 
 def _coloured(sign: str, role: str) -> str:
-    return f"[${COLOURS.get(role, role)}]{sign}[/]"
+    return f"[${COLOURS.get(role, role)}][${role}-style]{sign}[/][/]"

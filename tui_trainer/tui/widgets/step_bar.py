@@ -6,7 +6,7 @@ from tui_trainer.monitor import numbers
 from tui_trainer.tui.lines import Line, width_of
 from tui_trainer.tui.widgets.run_pane import RunPane
 
-FULL, TIP, REST = "━", "╸", "━"
+FULL, TIP, REST = "━", "╸", "─"
 
 
 class StepBar(RunPane):
