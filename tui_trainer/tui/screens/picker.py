@@ -33,6 +33,7 @@ class PresetList(OptionList):
 class PickerScreen(Screen[None]):
     """Enter starts the highlighted preset."""
 
+    HORIZONTAL_BREAKPOINTS = [(0, "-cramped"), (40, "-slender"), (60, "-narrow"), (100, "-wide")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [Binding("o", "open_past_run", "open a run")]
 
     def __init__(

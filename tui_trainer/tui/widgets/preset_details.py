@@ -8,7 +8,7 @@ from tui_trainer.monitor import numbers
 from tui_trainer.monitor.forecast import Forecast, forecast_figures
 from tui_trainer.monitor.safe_text import safe_line
 from tui_trainer.presets import Preset
-from tui_trainer.tui.lines import Line, break_off, wrap
+from tui_trainer.tui.lines import Line, break_off, cut, wrap
 from tui_trainer.tui.pane import Pane
 from tui_trainer.tui.widgets.schedule_curve import draw_schedule
 from tui_trainer.tui.widgets.verdict_line import ROLES, SIGNS
@@ -50,7 +50,7 @@ class PresetDetails(Pane):
             lines += [[], [(" learning rate, as planned", "label")], *[[(" ", ""), *line] for line in curve]]
         if len(lines) > height:
             lines[height - 1] = break_off(lines[height - 1], width)
-        return lines[:height]
+        return [cut(line, width) for line in lines[:height]]
 
     def _advice(self, width: int) -> list[Line]:
         """Whether the model is too big for its text, while that can still be changed."""
