@@ -143,7 +143,7 @@ def _is_unseen(app: TrainerApp) -> bool:
 def _say_goodbye(app: TrainerApp, program: _Program, signal_number: int | None) -> int:
     for monitor in app.monitors:
         if monitor.follower and monitor.training.run_dir:
-            monitor.follower.drain()
+            monitor.follower.catch_up()
             sys.stdout.write("\n".join(summary_lines(monitor.follower)) + "\n")
     if app.return_code:
         run = program.training.run_dir if program.training else None

@@ -71,10 +71,14 @@ class RunFollower:
         self.status = status
         return has_changed
 
-    def drain(self, on_record: Callable[[Record], None] = ignore_record) -> None:
-        """Takes in everything there is, the whole history included."""
+    def catch_up(self, on_record: Callable[[Record], None] = ignore_record) -> None:
+        """Takes in everything that is new."""
         while self.poll(on_record):
             pass
+
+    def drain(self, on_record: Callable[[Record], None] = ignore_record) -> None:
+        """Takes in everything there is, the whole history included."""
+        self.catch_up(on_record)
         self.fold_slice(math.inf)
 
     def fold_slice(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> bool:

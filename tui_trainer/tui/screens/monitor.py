@@ -35,6 +35,10 @@ from tui_trainer.tui.widgets.verdict_line import VerdictLine
 FIGURES_SECONDS = 0.5
 READING_SECONDS = 0.05
 HANDOVER_SECONDS = 60.0
+FOLDING_SECONDS = 0.02
+RESTING_SECONDS = 0.004
+"""Between two pieces of a long history: a key waits for one of them at most."""
+FOLDING_NOTE_SECONDS = 1.0
 CHART_EVERY = 2
 """Curves are drawn at every second look."""
 
@@ -60,6 +64,7 @@ class MonitorScreen(PreciseScreen):
         self._ticks = 0
         self._was_alive = True
         self._could_detach = False
+        self._is_folding = False
         self._curves_are_stale = False
         self.training = training
         self.preset = preset
@@ -95,6 +100,7 @@ class MonitorScreen(PreciseScreen):
         if self.follower is not None and self._take_in(self.follower):
             self._curves_are_stale = True
             self._show(with_curves=False)
+            self._begin_to_fold(self.follower)
         if self._curves_are_stale and self._ticks % CHART_EVERY == 1:
             self._show(with_curves=True)
         self.query_one(RunHeader).redraw()
@@ -106,6 +112,22 @@ class MonitorScreen(PreciseScreen):
         if self._could_detach != self.can_detach:
             self._could_detach = self.can_detach
             self.refresh_bindings()
+
+    def _begin_to_fold(self, follower: RunFollower) -> None:
+        if follower.history_share < 1 and not self._is_folding:
+            self._is_folding = True
+            self._fold_on()
+
+    def _fold_on(self) -> None:
+        """The whole history of a long run, a moment at a time, so that keys are answered in between."""
+        assert self.follower is not None
+        header = self.query_one(RunHeader)
+        if self.follower.fold_slice(FOLDING_SECONDS):
+            header.note(f"reading its history: {100 * self.follower.history_share:.0f} %", FOLDING_NOTE_SECONDS)
+            self.set_timer(RESTING_SECONDS, self._fold_on)
+        else:
+            self._is_folding = False
+            self._curves_are_stale = True
 
     def _take_in(self, follower: RunFollower) -> bool:
         """Reads for a moment; a long log takes several looks, so that keys are answered meanwhile."""
@@ -281,7 +303,7 @@ class MonitorScreen(PreciseScreen):
     def _end(self) -> None:
         """The training is over: shows the last of it, and why it failed if it did."""
         if self.follower and self.follower.run.path.exists():
-            self.follower.drain()
+            self.follower.catch_up(self._hear)
             self._show(with_curves=True)
         if self.training.failure:
             self.query_one(RunHeader).announce(self.preset, "failed")
