@@ -12,6 +12,7 @@ from tui_trainer.events import (
     AdviceCleared,
     AdviceRaised,
     ControlApplied,
+    HardwareSampled,
     MicroBatchReduced,
     Record,
     RunFinished,
@@ -157,6 +158,14 @@ def test_a_step_without_a_loss_leaves_a_gap(step_event):
         [False, True],
         [False, False],
     )
+
+
+def test_a_machine_without_a_gpu_has_no_gaps():
+    state = fold([Record(1.0, 0, HardwareSampled(step, 50.0, 10**9, 10**10)) for step in (1, 2)])
+    history = state.history
+    assert (len(history.cpu_percent), len(history.gpu_percent), history.gpu_percent.gaps(1, 0, 9)) == (2, 0, [False])
+    state.apply(Record(1.0, 0, HardwareSampled(3, 50.0, 10**9, 10**10, 90.0, 10**8, 10**9)))
+    assert (history.gpu_percent.last.last, history.gpu_memory_bytes.last.last) == (90.0, 10**8)
 
 
 def test_overflows_are_counted_and_fed_once_and_other_skips_each():

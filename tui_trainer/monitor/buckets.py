@@ -73,11 +73,10 @@ class Buckets(NamedTuple):
 
     def nearest(self, step: float) -> Bucket | None:
         """The bucket with a value whose steps are closest to a step."""
-        known = self._part(self.values > 0)
-        if not known.size:
-            return None
-        index = int(np.argmin(np.abs((known.first_step + known.last_step) / 2 - step)))
-        return known._part(slice(index, index + 1)).as_list()[0]
+        distance = np.abs((self.first_step + self.last_step) / 2 - step)
+        distance[self.values == 0] = math.inf
+        index = int(np.argmin(distance)) if self.size else 0
+        return next(iter(self._part(slice(index, index + 1)).as_list()), None)
 
     def bounds(self, count: int, first_step: float, last_step: float) -> list[Span | None]:
         """Lowest and highest value in each of `count` equal spans of steps."""

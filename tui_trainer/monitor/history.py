@@ -109,8 +109,10 @@ class History:
         """How busy the machine was."""
         self.cpu_percent.append(event.step, event.cpu_percent)
         self.memory_bytes.append(event.step, event.memory_bytes)
-        self.gpu_percent.append(event.step, event.gpu_percent)
-        self.gpu_memory_bytes.append(event.step, event.gpu_memory_bytes)
+        if event.gpu_percent is not None:  # a machine without a GPU has no gaps in what it does
+            self.gpu_percent.append(event.step, event.gpu_percent)
+        if event.gpu_memory_bytes is not None:
+            self.gpu_memory_bytes.append(event.step, event.gpu_memory_bytes)
 
     def drop_after(self, step: int) -> None:
         """Forgets what came after a step."""
