@@ -65,7 +65,7 @@ def run_on_screen(steps: int, columns: int, rows: int) -> tuple[float, float, fl
         run_dir = Path(folder) / "run"
         pid, terminal = pty.fork()
         if pid == 0:
-            os.environ["TERM"] = "xterm-256color"
+            os.environ |= {"TERM": "xterm-256color", "TUI_TRAINER_THEME": "dark"}
             os.execv(sys.executable, command(run_dir, steps))
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         per_second: dict[int, int] = {}

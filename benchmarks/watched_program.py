@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -22,7 +23,7 @@ class WatchedProgram:
     def __init__(self, *arguments: str, columns: int = 120, rows: int = 40, environment: dict[str, str] | None = None):
         self.pid, self._terminal = pty.fork()
         if self.pid == 0:
-            os.environ |= {"TERM": "xterm-256color", **(environment or {})}
+            os.environ |= {"TERM": "xterm-256color", "TUI_TRAINER_THEME": "dark", **(environment or {})}
             os.execv(sys.executable, [sys.executable, "-m", "tui_trainer", *arguments])
         fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.started = time.perf_counter()
@@ -76,6 +77,11 @@ class WatchedProgram:
             time.sleep(0.001)
         raise TimeoutError(f"never showed {wanted!r}: {bytes(self._output[-300:])!r}")
 
+    def last_arrival(self) -> float:
+        """When the newest byte came."""
+        with self._lock:
+            return self._arrivals[-1][0] if self._arrivals else self.started
+
     def bytes_between(self, start: float, end: float) -> int:
         with self._lock:
             return sum(size for arrived, size in self._arrivals if start <= arrived < end)
@@ -86,7 +92,8 @@ class WatchedProgram:
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> None:
         self.read_on()
-        os.kill(self.pid, number)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
         os.waitpid(self.pid, 0)
 
 

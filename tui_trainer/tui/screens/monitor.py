@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from functools import partial
 from typing import Any, ClassVar
@@ -36,7 +37,7 @@ FIGURES_SECONDS = 0.5
 READING_SECONDS = 0.05
 HANDOVER_SECONDS = 60.0
 FOLDING_SECONDS = 0.02
-RESTING_SECONDS = 0.004
+RESTING_SECONDS = 0.002
 """Between two pieces of a long history: a key waits for one of them at most."""
 FOLDING_NOTE_SECONDS = 1.0
 CHART_EVERY = 2
@@ -100,6 +101,7 @@ class MonitorScreen(PreciseScreen):
         if self.follower is not None and self._take_in(self.follower):
             self._curves_are_stale = True
             self._show(with_curves=False)
+        if self.follower is not None:
             self._begin_to_fold(self.follower)
         if self._curves_are_stale and self._ticks % CHART_EVERY == 1:
             self._show(with_curves=True)
@@ -114,20 +116,20 @@ class MonitorScreen(PreciseScreen):
             self.refresh_bindings()
 
     def _begin_to_fold(self, follower: RunFollower) -> None:
-        if follower.history_share < 1 and not self._is_folding:
-            self._is_folding = True
-            self._fold_on()
+        """Reads the whole history of a long run, which is shown from its end until then."""
+        if follower.history_share < 1:
+            share = f"{100 * follower.history_share:.0f} %"
+            self.query_one(RunHeader).note(f"reading its history: {share}", FOLDING_NOTE_SECONDS)
+            if not self._is_folding:
+                self._is_folding = True
+                self.run_worker(self._fold(follower))
 
-    def _fold_on(self) -> None:
-        """The whole history of a long run, a moment at a time, so that keys are answered in between."""
-        assert self.follower is not None
-        header = self.query_one(RunHeader)
-        if self.follower.fold_slice(FOLDING_SECONDS):
-            header.note(f"reading its history: {100 * self.follower.history_share:.0f} %", FOLDING_NOTE_SECONDS)
-            self.set_timer(RESTING_SECONDS, self._fold_on)
-        else:
-            self._is_folding = False
-            self._curves_are_stale = True
+    async def _fold(self, follower: RunFollower) -> None:
+        """A moment at a time, so that keys are answered in between."""
+        while follower.fold_slice(FOLDING_SECONDS):
+            await asyncio.sleep(RESTING_SECONDS)
+        self._is_folding = False
+        self._curves_are_stale = True
 
     def _take_in(self, follower: RunFollower) -> bool:
         """Reads for a moment; a long log takes several looks, so that keys are answered meanwhile."""
