@@ -4,6 +4,7 @@ import math
 import re
 import unicodedata
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -107,7 +108,7 @@ def test_a_recorded_run_is_told_in_sentences_without_signs(make_run, name):
 @pytest.mark.parametrize("kind", [r"Step [\d,]+ of", r"Evaluation at"])
 def test_nothing_that_happens_all_the_time_is_told_twice_in_ten_seconds(make_run, name, kind):
     times = [time for time, line in told(make_run(recording=name)) if re.match(kind, line)]
-    assert all(later - earlier >= CALM_SECONDS for earlier, later in zip(times, times[1:], strict=False))
+    assert all(later - earlier >= CALM_SECONDS for earlier, later in pairwise(times))
 
 
 def test_a_recorded_run_is_told_from_its_start_to_its_end(make_run):
@@ -144,8 +145,8 @@ def test_an_evaluation_that_came_too_soon_is_told_later(make_run):
 
 def test_an_evaluation_that_never_happened_is_not_told_later(make_run):
     run = make_run()
-    write(run, start(), evaluation(0, 5.0), step(1), evaluation(1, 9.9, is_best=False), RolledBack(0, 1, "it blew up", 0.5),
-          *map(step, range(1, 30)))  # fmt: skip
+    blown_up = (step(1), evaluation(1, 9.9, is_best=False), RolledBack(0, 1, "it blew up", 0.5))
+    write(run, start(), evaluation(0, 5.0), *blown_up, *map(step, range(1, 30)))
     assert not [line for line in lines_of(run) if "step 1:" in line]
 
 

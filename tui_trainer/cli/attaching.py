@@ -27,7 +27,7 @@ def attach(name: str | None, *, is_readonly: bool, headless: bool, json: bool) -
     # This process never trains: one thread is enough to answer a prompt, and more would slow the training down.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     is_lines = headless or json or not has_terminal()
-    run = find_run(name) if name else _find_the_one()
+    run = find_run(name) if name else find_the_one()
     if is_lines:
         if run is None:
             sys.stdout.write(runs_table(list_runs()) + "\n")
@@ -38,7 +38,7 @@ def attach(name: str | None, *, is_readonly: bool, headless: bool, json: bool) -
     return show_screen(run or Runs(list_runs()), is_readonly=is_readonly)
 
 
-def _find_the_one() -> RunDirectory | None:
+def find_the_one() -> RunDirectory | None:
     """The run that is trained now, or None when there are none or several."""
     runs = list_runs()
     if not runs:

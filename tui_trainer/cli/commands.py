@@ -31,6 +31,9 @@ COLLECT_EVERY = 50_000
 
 Headless = Annotated[bool, typer.Option("--headless", help="Plain lines instead of the screen.")]
 Json = Annotated[bool, typer.Option("--json", help="The events of the run, one JSON object a line.")]
+Plain = Annotated[
+    bool, typer.Option("--plain", help="Sentences to listen to and commands to type, for a screen reader.")
+]
 Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="What to compute on.")]
 Overrides = Annotated[
     Optional[list[str]],  # noqa: UP045 - typer reads this form on every Python it supports
@@ -97,6 +100,7 @@ def start(
     data: Texts = None,
     overrides: Overrides = None,
     on_hangup: OnHangup = "continue",
+    is_plain: Plain = False,
     version: Annotated[bool, typer.Option("--version", help="Show the version and leave.")] = False,
 ) -> None:
     """Choose a preset, press Enter, and watch. --data and --set hold for whichever preset is chosen."""
@@ -104,9 +108,12 @@ def start(
         typer.echo(f"tui-trainer {__version__}")
         raise typer.Exit
     if context.invoked_subcommand is None:
-        from tui_trainer.cli import watching
+        from tui_trainer.cli import plain, watching
 
-        raise typer.Exit(watching.open_picker(overrides or [], data or [], is_outliving=_is_outliving(on_hangup)))
+        open_picker = plain.open_picker if is_plain else watching.open_picker
+        raise typer.Exit(open_picker(overrides or [], data or [], is_outliving=_is_outliving(on_hangup)))
+    if is_plain:
+        raise UserError(f"--plain stands after the command: tui-trainer {context.invoked_subcommand} … --plain")
     if data or overrides:
         raise UserError(f"--data and --set stand after the command: tui-trainer {context.invoked_subcommand} … --set …")
 
@@ -122,11 +129,12 @@ def train(
     ] = None,
     headless: Headless = False,
     json: Json = False,
+    is_plain: Plain = False,
     on_hangup: OnHangup = "continue",
     device: Device = "auto",
 ) -> None:
     """Train a GPT from a preset."""
-    from tui_trainer.cli import watching
+    from tui_trainer.cli import plain, watching
     from tui_trainer.data.corpus import open_corpus
     from tui_trainer.presets import load_preset
     from tui_trainer.training.launch import NewRun
@@ -135,6 +143,9 @@ def train(
     open_corpus(chosen.config.data)  # so that a missing file is said here and not on a screen that opens first
     request = NewRun(chosen.config, chosen.name, run_dir, device)
     is_outliving = _is_outliving(on_hangup)
+    if is_plain:
+        plain.refuse_other_forms(headless, json)
+        raise typer.Exit(plain.watch(request, is_outliving=is_outliving))
     raise typer.Exit(watching.watch(request, headless=headless, json=json, is_outliving=is_outliving))
 
 
@@ -147,11 +158,12 @@ def resume(
     ] = False,
     headless: Headless = False,
     json: Json = False,
+    is_plain: Plain = False,
     on_hangup: OnHangup = "continue",
     device: Device = "auto",
 ) -> None:
     """Go on with a run from its last checkpoint."""
-    from tui_trainer.cli import watching
+    from tui_trainer.cli import plain, watching
     from tui_trainer.presets import apply_resume_overrides
     from tui_trainer.runs.catalogue import find_run
     from tui_trainer.training.launch import ResumedRun
@@ -160,6 +172,9 @@ def resume(
     config = apply_resume_overrides(found.read_config(), overrides or [])
     request = ResumedRun(found, config, device, allow_changed_data)
     is_outliving = _is_outliving(on_hangup)
+    if is_plain:
+        plain.refuse_other_forms(headless, json)
+        raise typer.Exit(plain.watch(request, is_outliving=is_outliving))
     raise typer.Exit(watching.watch(request, headless=headless, json=json, is_outliving=is_outliving))
 
 
@@ -172,10 +187,14 @@ def attach(
     readonly: Annotated[bool, typer.Option("--readonly", help="Watch and prompt only: steer nothing.")] = False,
     headless: Headless = False,
     json: Json = False,
+    is_plain: Plain = False,
 ) -> None:
     """Come back to a run: its whole history, live; `q` closes only the screen."""
-    from tui_trainer.cli import attaching
+    from tui_trainer.cli import attaching, plain
 
+    if is_plain:
+        plain.refuse_other_forms(headless, json)
+        raise typer.Exit(plain.attach(run, is_readonly=readonly))
     raise typer.Exit(attaching.attach(run, is_readonly=readonly, headless=headless, json=json))
 
 

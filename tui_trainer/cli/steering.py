@@ -30,19 +30,32 @@ def control(name: str, action: str, setting: str | None) -> int:
     Raises:
         UserError: for a command that cannot be sent.
     """
-    value = _check(action, setting)
+    value = value_of(action, setting)
     run = find_run(name)
     if judge(read_status(run.status_file), time.time()) not in (Liveness.ALIVE, Liveness.STALE):
         raise UserError(f"{run.path}: nobody trains it; tui-trainer resume {run.path} goes on with it")
     answers = EventLogReader(run.event_log, from_end=True)
+    return _wait_for_answer(run, answers, send(run, action, value))
+
+
+def send(run: RunDirectory, action: str, value: Any) -> str:
+    """Sends a command and returns its id.
+
+    Raises:
+        UserError: when this person may not steer the run.
+    """
     try:
-        command = send_command(run.control, action, name_requester(), value)
+        return send_command(run.control, action, name_requester(), value)
     except OSError as error:
         raise UserError(f"{run.control}: {error.strerror}; who may write there may steer") from error
-    return _wait_for_answer(run, answers, command)
 
 
-def _check(action: str, setting: str | None) -> dict[str, Any] | None:
+def value_of(action: str, setting: str | None) -> dict[str, Any] | None:
+    """What goes with an action: only `set` has a value, which was typed as KEY=VALUE.
+
+    Raises:
+        UserError: for an action that nobody knows, or a value that does not belong to it.
+    """
     if action not in ACTIONS:
         raise UserError(f"{action}: must be one of {', '.join(ACTIONS)}{did_you_mean(action, list(ACTIONS))}")
     if action != "set":

@@ -19,10 +19,6 @@ def summary_lines(follower: RunFollower) -> list[str]:
     """Final and best losses, where the run is, and the commands to go on."""
     state = follower.state
     last, best = state.evaluation, state.best
-    program, path = program_name(), shlex.quote(str(follower.run.path))
-    prompt = next(iter(follower.config.sampling.prompts), "The ")
-    # A prompt with a line end cannot be typed on one line; `generate` takes the same one when it is given none.
-    argument = f" {shlex.quote(prompt)}" if prompt.isprintable() else ""
     lines = [
         "",
         f"{follower.run.run_id}: {_ending(follower)}, "
@@ -39,14 +35,21 @@ def summary_lines(follower: RunFollower) -> list[str]:
             f"  best evaluation  step {best.step:>8,}   train loss {numbers.loss(best.train_eval_loss)}"
             f"   val loss {numbers.loss(best.val_loss)}   val perplexity {numbers.perplexity(best.val_perplexity)}"
         )
-    lines.append(f"  run       {path}")
-    if best:
-        lines.append(f"  generate  {program} generate {path}{argument}")
-    if judge(follower.status, time.time()) in (Liveness.ALIVE, Liveness.STALE):
-        lines.append(f"  attach    {program} attach {path}")
-    else:
-        lines.append(f"  resume    {program} resume {path}{_extension(follower)}")
+    lines.append(f"  run       {shlex.quote(str(follower.run.path))}")
+    lines += [f"  {name:<8}  {command}" for name, command in ways_on(follower).items()]
     return [safe_line(line) for line in lines]
+
+
+def ways_on(follower: RunFollower) -> dict[str, str]:
+    """What can be done with a run next: the command of each of generate, attach and resume that makes sense."""
+    program, path = program_name(), shlex.quote(str(follower.run.path))
+    prompt = next(iter(follower.config.sampling.prompts), "The ")
+    # A prompt with a line end cannot be typed on one line; `generate` takes the same one when it is given none.
+    argument = f" {shlex.quote(prompt)}" if prompt.isprintable() else ""
+    ways = {"generate": f"{program} generate {path}{argument}"} if follower.state.best else {}
+    if judge(follower.status, time.time()) in (Liveness.ALIVE, Liveness.STALE):
+        return ways | {"attach": f"{program} attach {path}"}
+    return ways | {"resume": f"{program} resume {path}{_extension(follower)}"}
 
 
 def program_name() -> str:

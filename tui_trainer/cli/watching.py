@@ -88,7 +88,7 @@ def _watch_lines(request: NewRun | ResumedRun, json: bool, is_outliving: bool) -
                 handle.stop()
                 handle.join()
     if follower and not json:
-        _print("\n".join(summary_lines(follower)))
+        print_line("\n".join(summary_lines(follower)))
     return finish(handle, signals.received)
 
 
@@ -144,7 +144,7 @@ def _line_printer(follower: RunFollower) -> Callable[[Record], None]:
 
     def show(record: Record) -> None:
         if line := formatter.line(record):
-            _print(line)
+            print_line(line)
 
     return show
 
@@ -160,12 +160,12 @@ def _json_printer(follower: RunFollower) -> Callable[[Record], None]:
         if isinstance(record.event, StepCompleted):
             left = follower.seconds_left
             payload["seconds_left"] = None if left is None else round(left, 1)
-        _print(dumps(payload, separators=(",", ":")))
+        print_line(dumps(payload, separators=(",", ":")))
 
     return show
 
 
-def _print(line: str) -> None:
+def print_line(line: str) -> None:
     """A reader that went away does not end the training: it has its run directory."""
     try:
         sys.stdout.write(line + "\n")

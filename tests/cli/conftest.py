@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tui_trainer.config import parse_config, to_toml
+from tui_trainer.runs.directory import RunDirectory
+
+RECORDINGS = Path(__file__).parent.parent / "recordings"
+
+
+@dataclass
+class HeldTraining:
+    """A training that only notes what is asked of it."""
+
+    run_dir: RunDirectory | None = None
+    ends_with_screen: bool = True
+    is_running: bool = True
+    failure: str | None = None
+    is_moving: bool = False
+    has_moved: bool = False
+    stops: int = 0
+    detached_by: str | None = None
+
+    def is_alive(self) -> bool:
+        return self.is_running
+
+    def stop(self) -> None:
+        self.stops += 1
+
+    def detach(self, requested_by: str) -> None:
+        self.detached_by, self.is_moving = requested_by, True
+
+
+@dataclass(frozen=True)
+class HeldSpeaker:
+    step: int
+    val_loss: float | None
+    warning: str | None = None
+
+
+class HeldWriter:
+    """Writes the pieces it was given, then waits to be cancelled when it is slow."""
+
+    def __init__(self, *pieces: str, is_slow: bool = False, replaced: int = 0) -> None:
+        self.pieces, self.is_slow, self.replaced = pieces, is_slow, replaced
+        self.asked: list[tuple[str, float | None]] = []
+
+    def refresh(self) -> HeldSpeaker:
+        return HeldSpeaker(1200, 4.255)
+
+    def replaced_characters(self, prompt: str) -> int:
+        return self.replaced
+
+    def stream(self, prompt, settings, is_cancelled: Callable[[], bool], tokens_per_second) -> Iterator[str]:
+        self.asked.append((prompt, tokens_per_second))
+        yield from self.pieces
+        while self.is_slow and not is_cancelled():
+            time.sleep(0.005)
+
+
+@pytest.fixture
+def training() -> HeldTraining:
+    return HeldTraining()
+
+
+@pytest.fixture
+def make_writer() -> type[HeldWriter]:
+    return HeldWriter
+
+
+@pytest.fixture
+def make_run(tmp_path) -> Callable[..., RunDirectory]:
+    """A run directory with the log of a recording, or without one."""
+    config = parse_config(
+        {"training": {"epochs": 2, "eval_interval": 200}, "sampling": {"prompts": ["The value of "]}}, "recorded"
+    )
+
+    def make(recording: str | None = None) -> RunDirectory:
+        run = RunDirectory(tmp_path / "run")
+        run.control.mkdir(parents=True)
+        run.config_file.write_text(to_toml(config))
+        run.manifest.write_text(json.dumps({"id": "run", "preset": "quick-test"}))
+        if recording:
+            run.event_log.write_bytes((RECORDINGS / f"{recording}.jsonl").read_bytes())
+        return run
+
+    return make
