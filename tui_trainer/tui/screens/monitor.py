@@ -129,7 +129,7 @@ class MonitorScreen(PreciseScreen):
         while follower.fold_slice(FOLDING_SECONDS):
             await asyncio.sleep(RESTING_SECONDS)
         self._is_folding = False
-        self._curves_are_stale = True
+        self._show(with_curves=True)
 
     def _take_in(self, follower: RunFollower) -> bool:
         """Reads for a moment; a long log takes several looks, so that keys are answered meanwhile."""
