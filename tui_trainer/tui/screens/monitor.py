@@ -40,8 +40,8 @@ FOLDING_SECONDS = 0.02
 RESTING_SECONDS = 0.002
 """Between two pieces of a long history: a key waits for one of them at most."""
 FOLDING_NOTE_SECONDS = 1.0
-CHART_EVERY = 2
-"""Curves are drawn at every second look."""
+CHART_EVERY = 4
+"""Curves are drawn at every fourth look: they are most of what is sent, and nobody sees one grow within a second."""
 
 
 class MonitorScreen(PreciseScreen):
@@ -93,7 +93,7 @@ class MonitorScreen(PreciseScreen):
         self.call_after_refresh(self.look)  # a run that is there already is shown at once
 
     def look(self) -> None:
-        """Takes in what is new and shows it; curves at every second look, when there is something new in them."""
+        """Takes in what is new and shows it; curves at every fourth look, when there is something new in them."""
         self._ticks += 1
         is_alive = self.training.is_alive()
         if self.follower is None:
