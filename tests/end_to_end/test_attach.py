@@ -85,7 +85,7 @@ def test_detached_attached_prompted_steered_and_stopped(runs):
     with Terminal("attach") as first, Terminal("attach", run.name, "--readonly") as second:
         first.wait_for(is_stepping, 30)
         second.wait_for(is_stepping, 30)
-        assert "space pause" in first.text
+        first.wait_for(lambda text: "space pause" in text, 10)
         assert "space pause" not in second.text, "who may only watch is offered nothing else"
         second.press("s", " ", "x")
         first.press(" ")

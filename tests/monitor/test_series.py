@@ -149,7 +149,7 @@ def test_every_spike_is_visible_at_any_zoom(small, points, count, first, width):
     columns = series.columns(count, first, last)
     for bucket in series:
         if bucket.last_step >= first and bucket.first_step <= last:
-            place = (bucket.first_step - first) * (count - 1) / width
+            place = (bucket.first_step - first) * ((count - 1) / width)  # rounds as the drawing does
             low, high = columns[min(count - 1, max(0, int(place + 0.5)))]
             assert low <= bucket.low <= bucket.high <= high
     shown = [column for column in columns if column]
