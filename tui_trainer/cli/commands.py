@@ -160,6 +160,9 @@ def resume(
     json: Json = False,
     is_plain: Plain = False,
     on_hangup: OnHangup = "continue",
+    is_paused: Annotated[
+        bool, typer.Option("--paused", help="Be ready for the next step, and wait until somebody lets it go on.")
+    ] = False,
     device: Device = "auto",
 ) -> None:
     """Go on with a run from its last checkpoint."""
@@ -170,7 +173,7 @@ def resume(
 
     found = find_run(run)
     config = apply_resume_overrides(found.read_config(), overrides or [])
-    request = ResumedRun(found, config, device, allow_changed_data)
+    request = ResumedRun(found, config, device, allow_changed_data, is_paused)
     is_outliving = _is_outliving(on_hangup)
     if is_plain:
         plain.refuse_other_forms(headless, json)

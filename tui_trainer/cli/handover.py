@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from dataclasses import replace
 
+from tui_trainer.events import ControlDiscarded, RunFinished
 from tui_trainer.runs.directory import RunDirectory
-from tui_trainer.runs.status import read_status
+from tui_trainer.runs.event_log import EventLogWriter, last_segment
+from tui_trainer.runs.status import Status, read_status, write_status
 
 WAIT_SECONDS = 30.0
 """For the other process to be ready for its first step."""
@@ -20,11 +21,12 @@ LOOK_SECONDS = 0.1
 class Successor:
     """The process that goes on with a run. It needs no terminal and is not this one's child for long."""
 
-    def __init__(self, run: RunDirectory) -> None:
-        """Starts it, on the device that the run was on."""
+    def __init__(self, run: RunDirectory, *, is_paused: bool = False) -> None:
+        """Starts it, on the device that the run was on; a pause goes on, too."""
         self._run = run
         device = str(run.describe().get("device") or "auto")
         command = [sys.executable, "-m", "tui_trainer", "resume", str(run.path), "--headless", "--device", device]
+        command += ["--paused"] if is_paused else []
         with run.console_log.open("ab") as log:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/"
@@ -34,8 +36,10 @@ class Successor:
         """Waits until it trains, and returns None; else ends it, and returns why in a line."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            if self._process.poll() is not None:
-                return f"the other process ended with exit code {self._process.returncode}; see {self._run.console_log}"
+            exit_code = self._process.poll()
+            if exit_code is not None:  # a short run may have come to its end by now
+                failure = f"the other process ended with exit code {exit_code}; see {self._run.console_log}"
+                return failure if exit_code else None
             status = read_status(self._run.status_file)
             if status and status.pid == self._process.pid and status.state == "running":
                 return None
@@ -52,10 +56,19 @@ class Successor:
             self._process.wait()
 
 
-def hand_over(run: RunDirectory, start: Callable[[RunDirectory], Successor] = Successor) -> str | None:
+def hand_over(run: RunDirectory, *, is_paused: bool = False) -> str | None:
     """Has another process go on with a saved run; returns None when it does, else why not."""
     try:
-        successor = start(run)
+        successor = Successor(run, is_paused=is_paused)
     except OSError as error:
-        return f"no other process could be started: {os.strerror(error.errno or 0)}"
+        return f"no other process could be started: {error.strerror or error}"
     return successor.wait()
+
+
+def end_moving(run: RunDirectory, status: Status, why: ControlDiscarded) -> None:
+    """Has a saved run that nobody goes on with count as stopped."""
+    log = EventLogWriter(run.event_log, last_segment(run.event_log), time.time)
+    log.append(why)
+    log.append(RunFinished("stopped", status.step, round(status.elapsed_seconds, 3)))
+    log.close()
+    write_status(run.status_file, replace(status, state="finished", reason="stopped"))

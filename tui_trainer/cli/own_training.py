@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import uuid
 from collections.abc import Callable
 
-from tui_trainer.cli.handover import hand_over
+from tui_trainer.cli.handover import LOOK_SECONDS, end_moving, hand_over
 from tui_trainer.events import ControlDiscarded
 from tui_trainer.runs.directory import RunDirectory
-from tui_trainer.runs.status import read_status
+from tui_trainer.runs.status import Status, read_status
 from tui_trainer.training.launch import NewRun, ResumedRun, TrainingHandle, launch
 
 
@@ -22,7 +23,7 @@ class OwnTraining:
         self,
         request: NewRun | ResumedRun,
         on_directory: Callable[[RunDirectory], None],
-        hand_over: Callable[[RunDirectory], str | None] = hand_over,
+        hand_over: Callable[..., str | None] = hand_over,
     ) -> None:
         """Launches it.
 
@@ -83,19 +84,35 @@ class OwnTraining:
                 self._mover.join()
 
     def _move(self, requested_by: str) -> None:
+        self._wait_until_ready()
         self._handle.move()
         self._handle.join()
         run = self._handle.run_dir
         status = read_status(run.status_file) if run else None
         if run is None or status is None or status.state != "moving":
             return  # it came to an end of its own first
-        failure = self._hand_over(run)
+        failure = self._hand_over(run, is_paused=status.is_paused)
         self.has_moved = failure is None
-        if failure and not self._is_stopping:
-            self._take_back(run, failure, requested_by)
+        if failure:
+            self._take_back(run, status, ControlDiscarded(uuid.uuid4().hex, "detach", None, requested_by, failure))
 
-    def _take_back(self, run: RunDirectory, failure: str, requested_by: str) -> None:
-        """Nobody else could: it goes on in this process, and the log says why."""
+    def _wait_until_ready(self) -> None:
+        """What is not saved yet cannot be handed over."""
+        while self._handle.is_alive() and not self._is_running():
+            self._handle.join(LOOK_SECONDS)
+
+    def _is_running(self) -> bool:
+        status = read_status(self._handle.run_dir.status_file) if self._handle.run_dir else None
+        return status is not None and status.state == "running" and status.pid == os.getpid()
+
+    def _take_back(self, run: RunDirectory, status: Status, why: ControlDiscarded) -> None:
+        """Nobody else could: it goes on in this process, or ends here when that is wanted. The log says why."""
+        if self._is_stopping:
+            end_moving(run, status, why)
+            return
         device = str(run.describe().get("device") or "auto")
-        self._handle = launch(ResumedRun(run, run.read_config(), device), self._on_directory)
-        self._handle.report(ControlDiscarded(uuid.uuid4().hex, "detach", None, requested_by, failure))
+        request = ResumedRun(run, run.read_config(), device, is_paused=status.is_paused)
+        self._handle = launch(request, self._on_directory)
+        self._handle.report(why)
+        if self._is_stopping:  # it was said to the handle before
+            self._handle.stop()

@@ -38,6 +38,7 @@ class Status:
     phase: str = ""
     phase_done: int = 0
     phase_total: int | None = None
+    is_paused: bool = False
     elapsed_seconds: float = 0.0
     heartbeat: float = 0.0
     progressed_at: float = 0.0
@@ -55,9 +56,19 @@ def read_status(path: Path) -> Status | None:
     return Status(**{**_UNKNOWN_OWNER, **known})
 
 
+def write_status(path: Path, status: Status) -> None:
+    """Replaces the status of a run.
+
+    Raises:
+        OSError: when the disk is full or gone.
+    """
+    replace_file(path, json.dumps(asdict(status)).encode())
+
+
 _UNKNOWN_OWNER: dict[str, Any] = {"pid": 0, "host": "", "boot_id": ""}
 _PLAIN: dict[str, tuple[type, ...]] = {
     "str": (str,),
+    "bool": (bool,),
     "int": (int,),
     "int | None": (int, type(None)),
     "float": (float, int),
@@ -103,8 +114,7 @@ class StatusFile:
             self._write()
 
     def _write(self) -> None:
-        content = asdict(replace(self._status, heartbeat=self._clock()))
         try:
-            replace_file(self._path, json.dumps(content).encode())
+            write_status(self._path, replace(self._status, heartbeat=self._clock()))
         except OSError:  # A full disk must not end the heartbeat: the next second may have room again.
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -79,7 +80,8 @@ class ControlDesk:
         self._link = link
         self._emit = emit
         self._looked_at = 0.0
-        self._wishes: list[Command] = []
+        self._wishes: deque[Command] = deque()
+        self._acknowledged: set[str] = set()
         self._is_stopping = False
         self._is_waiting = False
         self.is_paused = False
@@ -115,8 +117,8 @@ class ControlDesk:
         except PauseRequested:
             self.wait_while_paused(lambda: None)
 
-    def wait_while_paused(self, meet_wishes: Callable[[], None]) -> float:
-        """Spends a pause, and returns its seconds.
+    def wait_while_paused(self, meet_wishes: Callable[[], None]) -> None:
+        """Spends a pause.
 
         Args:
             meet_wishes: called a few times a second.
@@ -133,22 +135,22 @@ class ControlDesk:
                 self._link.wait(CONTROL_INTERVAL_SECONDS)
         finally:
             self._is_waiting = False
-        seconds = time.monotonic() - started
-        self._emit(RunResumed(self.step, round(seconds, 3)))
-        return seconds
+        self._emit(RunResumed(self.step, round(time.monotonic() - started, 3)))
 
-    def take_wishes(self) -> list[Command]:
-        """What somebody wishes at the end of a step, oldest first; each is to be answered."""
+    def next_wish(self) -> Command | None:
+        """The oldest wish that is not met. It stays until `drop_wish`, so that an interruption loses none."""
         self._look()
-        wishes, self._wishes = self._wishes, []
-        return wishes
+        return self._wishes[0] if self._wishes else None
 
-    def acknowledge(
-        self, command: Command, max_steps: int | None = None, learning_rate_factor: float | None = None
-    ) -> None:
-        """Says that a command takes effect, and what a setting settled."""
-        what = (command.id, command.action, command.value, command.requested_by)
-        self._emit(ControlApplied(*what, self.step, max_steps, learning_rate_factor))
+    def drop_wish(self) -> None:
+        """The oldest wish is met, or answered with a no."""
+        self._wishes.popleft()
+
+    def acknowledge(self, command: Command) -> None:
+        """Says that a command takes effect; once, however often it is taken up again."""
+        if command.id not in self._acknowledged:
+            self._acknowledged.add(command.id)
+            self._emit(ControlApplied(command.id, command.action, command.value, command.requested_by, self.step))
 
     def discard(self, command: Command, reason: str) -> None:
         """Says that a command had no effect, and why."""
@@ -157,7 +159,8 @@ class ControlDesk:
     def close(self) -> None:
         """The run is over: answers what still waits, so that nobody waits for it."""
         for command in [*self._wishes, *take_commands(self._folder)]:
-            self.discard(command, "the run had ended")
+            if command.id not in self._acknowledged:
+                self.discard(command, "the run had ended")
 
     def _look(self) -> None:
         self._looked_at = time.monotonic()

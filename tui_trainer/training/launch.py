@@ -31,12 +31,14 @@ class ResumedRun:
     """A run to go on with, from its last checkpoint, under a configuration that may have changed.
 
     `allow_changed_data`: take the text and the tokenizer as they are now, whatever they were.
+    `is_paused`: be ready for the next step, and wait.
     """
 
     run: RunDirectory
     config: RunConfig
     device: str = "auto"
     allow_changed_data: bool = False
+    is_paused: bool = False
 
 
 class TrainingHandle:

@@ -99,6 +99,7 @@ def prepare_trainer(
     # From here on the run goes on: what was changed for this start also holds for the next one.
     write_config(run, config)
     text.remember(run, device=learner.device.type, precision=learner.precision.name)
+    control.is_paused |= isinstance(request, ResumedRun) and request.is_paused
     status.update(state="running", step=progress.step, max_steps=plan.max_steps)
     return trainer
 

@@ -24,6 +24,7 @@ from tui_trainer.training.device import choose_device, is_here
 from tui_trainer.training.failures import Refused, explain, full_disk_explained
 from tui_trainer.training.interruption import ProgramLink, StopRequested
 from tui_trainer.training.launch import NewRun, ResumedRun
+from tui_trainer.training.memory import release_memory
 from tui_trainer.training.preparation import prepare_trainer
 from tui_trainer.training.progress import Progress
 
@@ -54,6 +55,8 @@ def hold_session(request: NewRun | ResumedRun, link: ProgramLink, announce: Call
             if isinstance(request, NewRun) and not CheckpointStore(run.checkpoints).steps():
                 remove_run(run)
             raise
+        finally:
+            release_memory(device)  # another process may need the room: that is what a handover is for
 
 
 def _device_name(request: NewRun | ResumedRun) -> str:

@@ -36,6 +36,7 @@ from tui_trainer.training.reports import evaluation_report, step_report
 from tui_trainer.training.resumption import EXTENSION_REMEDY
 from tui_trainer.training.samples import SampleWriter
 from tui_trainer.training.step import Skipped
+from tui_trainer.training.stopwatch import Stopwatch
 from tui_trainer.training.updater import Updater
 from tui_trainer.training.wishes import meet_wishes
 
@@ -62,7 +63,8 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self.schedule = make_schedule(self.config.training, self.max_steps)
-        self._started = time.monotonic() - self.progress.elapsed_seconds
+        self._stopwatch = Stopwatch(self.progress.elapsed_seconds)
+        self._judged_step: int | None = None
         self._is_saved = self.store.pointer("last") == self.progress.step
         self._notices: list[str] = []
         self._first_step = self.progress.step
@@ -105,7 +107,10 @@ class Trainer:
         """Waits at the last complete step, which is saved first: a pause may last the night."""
         self.save_last()
         self._enter("paused", None)
-        self._started += self.control.wait_while_paused(self._meet_while_paused)
+        self.status.update(is_paused=True)  # a stop leaves it so: who takes the run over goes on with the pause
+        with self._stopwatch.held():
+            self.control.wait_while_paused(self._meet_while_paused)
+        self.status.update(is_paused=False)
         self._enter("training", self.max_steps)
 
     def _meet_while_paused(self) -> None:
@@ -119,7 +124,7 @@ class Trainer:
         is_evaluated = self._evaluation_is_due()
         is_best = is_evaluated and self.evaluate()
         is_sampled = self._samples_are_due() and self.write_samples()
-        reason = self._reason_to_end(is_evaluated=is_evaluated)
+        reason = self._reason_to_end()
         is_saved = is_best or self._checkpoint_is_due() or bool(reason and not self._is_saved)
         if is_saved:
             self.save(is_best=is_best)
@@ -131,12 +136,13 @@ class Trainer:
             self._step()
         return reason
 
-    def _reason_to_end(self, *, is_evaluated: bool) -> str | None:
-        training = self.config.training
+    def _reason_to_end(self) -> str | None:
+        """A resumed run is judged by its next evaluation, not once more by its last."""
+        training, step = self.config.training, self.progress.step
         patience, min_delta = training.early_stop_patience, training.early_stop_min_delta
-        if is_evaluated and has_lost_patience(self.progress.val_losses, patience, min_delta):
+        if self._judged_step == step and has_lost_patience(self.progress.val_losses, patience, min_delta):
             return "early_stopped"
-        return "completed" if self.progress.step >= self.max_steps else None
+        return "completed" if step >= self.max_steps else None
 
     def _step(self) -> None:
         """One optimizer update, or, when it is interrupted or skipped, none."""
@@ -223,6 +229,7 @@ class Trainer:
         progress.evaluated_step, progress.val_loss = progress.step, val.loss
         if is_planned:
             progress.val_losses.append(val.loss)
+            self._judged_step = progress.step
         self._is_saved = False
         self._note_time()
         epoch = self.train_windows.epoch_of(max(1, progress.next_batch - 1))
@@ -334,4 +341,4 @@ class Trainer:
         self.control.check()
 
     def _note_time(self) -> None:
-        self.progress.elapsed_seconds = time.monotonic() - self._started
+        self.progress.elapsed_seconds = self._stopwatch.seconds

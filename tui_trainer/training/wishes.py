@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 
 def meet_wishes(trainer: Trainer) -> bool:
     """Meets what waits, at a step boundary, and answers each; says whether there was any."""
-    wishes = trainer.control.take_wishes()
-    for command in wishes:
+    has_met = False
+    while command := trainer.control.next_wish():
         try:
             MEET[command.action](trainer, command)
         except UserError as error:
             trainer.control.discard(command, str(error))
-    return bool(wishes)
+        trainer.control.drop_wish()
+        has_met = True
+    return has_met
 
 
 def _set(trainer: Trainer, command: Command) -> None:
@@ -49,8 +51,8 @@ def _sample(trainer: Trainer, command: Command) -> None:
     if not trainer.config.sampling.prompts:
         raise UserError("sampling.prompts is empty: there is nothing to go on from")
     trainer.control.acknowledge(command)
-    if trainer.progress.sampled_step != trainer.progress.step:
-        trainer.write_samples()
+    if trainer.progress.sampled_step != trainer.progress.step and not trainer.write_samples():
+        trainer.control.check()  # it was interrupted, and comes again
 
 
 MEET = {"set": _set, "save": _save, "evaluate": _evaluate, "sample": _sample}

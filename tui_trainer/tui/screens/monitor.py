@@ -147,9 +147,9 @@ class MonitorScreen(PreciseScreen):
 
     @property
     def can_detach(self) -> bool:
-        """Whether another process could go on with it by now."""
-        follower = self.follower
-        return self.training.is_alive() and follower is not None and follower.state.started is not None
+        """Whether it trains by now: before, there is nobody to ask and nothing to hand over."""
+        status = self.follower.status if self.follower else None
+        return self.training.is_alive() and status is not None and status.state == "running"
 
     @property
     def _has_list(self) -> bool:
