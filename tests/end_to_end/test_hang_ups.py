@@ -12,7 +12,9 @@ import random
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -27,6 +29,8 @@ BUSY = 0.5
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.function is not test_it_goes_on_or_is_saved:
+        return
     rounds = metafunc.config.getoption("--hang-ups")
     kinds = [
         (policy, shell, drained)
@@ -58,6 +62,70 @@ def test_it_goes_on_or_is_saved(tmp_path: Path, number: int, policy: str, under_
     assert_in_order(run)
 
 
+def headless(run: Path) -> Terminal:
+    return Terminal("train", "quick-test", *ENDLESS_RUN, "--run-dir", str(run), "--headless")
+
+
+def resumed(run: Path) -> Terminal:
+    with headless(run) as terminal:
+        wait_until(lambda: terminal.read() or is_stepping(run), 60)
+        terminal.kill(signal.SIGTERM)
+        assert terminal.wait_for_exit() == 128 + signal.SIGTERM
+    return Terminal("resume", str(run))
+
+
+def handing_over(run: Path) -> Terminal:
+    terminal = Terminal("train", "quick-test", *ENDLESS_RUN, "--run-dir", str(run))
+    terminal.wait_for("d detach", 60)
+    terminal.press("d")
+    terminal.wait_for("handing over", 10)
+    return terminal
+
+
+@pytest.mark.parametrize(
+    ("begin", "later"), [(headless, 0.3), (resumed, 0.3), (handing_over, 0.3), (handing_over, 2.5)]
+)
+def test_wherever_it_was_one_process_goes_on(tmp_path: Path, begin: Callable[[Path], Terminal], later: float) -> None:
+    run = tmp_path / "run"
+    terminal = begin(run)
+    if begin is not handing_over:
+        steps = len(events_of(run))
+        wait_until(lambda: terminal.read() or (len(events_of(run)) > steps + 5 and is_stepping(run)), 60)
+    terminal.read(later)
+    terminal.hang_up()
+    wait_until(lambda: is_gone(psutil.Process(terminal.process.pid)) or "TerminalLost" in kinds_of(run), 30)
+    time.sleep(1.0)
+    wait_until(lambda: status_of(run)["state"] == "running", 60)
+    trainer = psutil.Process(status_of(run)["pid"])
+    steps = len(events_of(run))
+    wait_until(lambda: len(events_of(run)) > steps + 5, 60)
+    try:
+        assert kinds_of(run).count("TerminalLost") == (trainer.pid == terminal.process.pid), "once, if it had one"
+        trainers = [
+            process for process in psutil.process_iter(["cmdline"]) if str(run) in (process.info["cmdline"] or [])
+        ]
+        assert [process.pid for process in trainers if not is_gone(process)] == [trainer.pid]
+    finally:
+        trainer.terminate()
+        wait_until(lambda: is_gone(trainer), 30)
+        end(terminal, trainer)
+    assert_in_order(run)
+
+
+def test_a_screen_that_only_watches_ends_alone(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with headless(run) as owner:
+        wait_until(lambda: owner.read() or is_stepping(run), 60)
+        watcher = Terminal("attach", str(run))
+        watcher.wait_for("● training", 30)
+        watcher.hang_up()
+        wait_until(lambda: is_gone(psutil.Process(watcher.process.pid)), 15)
+        end(watcher, psutil.Process(watcher.process.pid))
+        steps = len(events_of(run))
+        wait_until(lambda: owner.read() or len(events_of(run)) > steps + 5)
+        assert "TerminalLost" not in kinds_of(run)
+
+
 def start(arguments: tuple[str, ...], under_shell: bool) -> Terminal:
     if not under_shell:
         return Terminal(*arguments)
@@ -80,6 +148,18 @@ def events_of(run: Path) -> list[dict[str, object]]:
     except FileNotFoundError:
         return []
     return [json.loads(line) for line in lines if line.endswith("}")]
+
+
+def kinds_of(run: Path) -> list[object]:
+    return [event["event"] for event in events_of(run)]
+
+
+def is_stepping(run: Path) -> bool:
+    return "StepCompleted" in kinds_of(run)
+
+
+def status_of(run: Path) -> dict[str, Any]:
+    return json.loads((run / "status.json").read_text())
 
 
 def assert_goes_on(run: Path, trainer: psutil.Process) -> None:

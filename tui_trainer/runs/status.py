@@ -84,7 +84,8 @@ class StatusFile:
         self._path = path
         self._clock = clock
         self._status = Status(progressed_at=clock())
-        self._stopping = threading.Event()
+        self._is_closed = False
+        self._woken = threading.Event()
         self._thread = threading.Thread(target=self._run, name="status", daemon=True)
 
     def start(self) -> None:
@@ -98,19 +99,24 @@ class StatusFile:
         return self._status.step
 
     def update(self, **changes: Any) -> None:
-        """Something moved: remembers what, and that it did."""
+        """Something moved: remembers what, and that it did. Others wait for a change of state, so it is written now."""
         self._status = replace(self._status, progressed_at=self._clock(), **changes)
+        if "state" in changes:
+            self._woken.set()
 
     def close(self, state: str) -> None:
         """Writes the last status and ends the thread."""
-        self._stopping.set()
+        self._is_closed = True
+        self._woken.set()
         if self._thread.is_alive():
             self._thread.join()
         self._status = replace(self._status, state=state)
         self._write()
 
     def _run(self) -> None:
-        while not self._stopping.wait(INTERVAL_SECONDS):
+        while not self._is_closed:
+            self._woken.wait(INTERVAL_SECONDS)
+            self._woken.clear()
             self._write()
 
     def _write(self) -> None:
