@@ -50,7 +50,7 @@ def find_the_one() -> RunDirectory | None:
 def _print_lines(run: RunDirectory, json: bool) -> int:
     """What happened so far and what happens now, until the run ends or a signal comes."""
     follower, attached, is_over = RunFollower(run), AttachedRun(run), threading.Event()
-    with SignalWatcher(is_over.set, lambda: None, lambda _: None, lambda: False) as signals:
+    with SignalWatcher(is_over.set, lambda: None, lambda: None, lambda: False) as signals:
         show = record_printer(follower, json)
         while True:
             is_alive = attached.is_alive()

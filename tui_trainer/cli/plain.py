@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from tui_trainer.cli.attached_run import AttachedRun
 from tui_trainer.cli.attaching import find_the_one
@@ -16,6 +16,7 @@ from tui_trainer.cli.plain_conversation import Conversation
 from tui_trainer.cli.plain_input import TypedLines
 from tui_trainer.cli.signals import SignalWatcher
 from tui_trainer.cli.summary import ways_on
+from tui_trainer.cli.terminal_loss import TerminalLoss
 from tui_trainer.cli.watching import finish, print_line
 from tui_trainer.console import spoken_state
 from tui_trainer.console.spoken_lists import preset_sentence, run_sentence
@@ -108,7 +109,7 @@ def _preset_choices(presets: Sequence[Preset]) -> list[Choice]:
 def _choose(choices: Sequence[Choice], lines: TypedLines) -> tuple[int | None, int]:
     """The index of what was chosen, and the exit code when it is None."""
     is_over = threading.Event()
-    with SignalWatcher(is_over.set, _wait_for_nothing, _stay, _end_with_terminal) as signals:
+    with SignalWatcher(is_over.set, _do_nothing, _do_nothing, _end_with_terminal) as signals:
         index = choose(choices, lines, is_over.is_set)
     return index, 128 + signals.received if signals.received else 0
 
@@ -118,8 +119,8 @@ def _train(request: NewRun | ResumedRun, lines: TypedLines, *, is_outliving: boo
     first_segment = last_segment(request.run.event_log) + 1 if isinstance(request, ResumedRun) else 0
     training = OwnTraining(request, ignore_directory)
     conversation = Conversation(training, lines, first_segment=first_segment)
-    outlive = _outliving(training) if is_outliving else _end_with_terminal
-    with SignalWatcher(training.stop, training.join, _stay, outlive) as signals:
+    loss = TerminalLoss(lambda: training, is_outliving=is_outliving)
+    with SignalWatcher(training.stop, training.join, _do_nothing, loss.outlive) as signals:
         try:
             conversation.follow(lambda: False)
         finally:  # whatever telling met, the training is saved before the signals are let go
@@ -133,23 +134,10 @@ def _train(request: NewRun | ResumedRun, lines: TypedLines, *, is_outliving: boo
     return finish(training, signals.received)
 
 
-def _outliving(training: OwnTraining) -> Callable[[], bool]:
-    """What a hang-up does to a training that goes on without a terminal; the second of two says nothing new."""
-    has_hung_up = threading.Event()
-
-    def outlive() -> bool:
-        if training.is_alive() and not has_hung_up.is_set():
-            has_hung_up.set()
-            training.lose_terminal()
-        return has_hung_up.is_set()
-
-    return outlive
-
-
 def _attach(run: RunDirectory, lines: TypedLines, *, is_readonly: bool) -> int:
     attached, follower, is_over = AttachedRun(run), RunFollower(run), threading.Event()
     conversation = Conversation(attached, lines, is_readonly=is_readonly)
-    with SignalWatcher(is_over.set, _wait_for_nothing, _stay, _end_with_terminal) as signals:
+    with SignalWatcher(is_over.set, _do_nothing, _do_nothing, _end_with_terminal) as signals:
         conversation.catch_up(follower, is_over.is_set)
         print_line(sentence(f"This is run {in_words(run.run_id)}, made from {in_words(run.preset) or 'a preset'}"))
         for line in spoken_state.place(follower):
@@ -177,12 +165,8 @@ def _say_goodbye(follower: RunFollower) -> None:
         print_line(safe_line(command if name == "generate" else f"{command} --plain"))
 
 
-def _wait_for_nothing() -> None:
-    """This process trains nothing that would have to be saved."""
-
-
-def _stay(number: int) -> None:
-    """There is no screen to close."""
+def _do_nothing() -> None:
+    """There is nothing to save, or no screen to close."""
 
 
 def _end_with_terminal() -> bool:

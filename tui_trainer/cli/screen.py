@@ -13,6 +13,7 @@ from tui_trainer.cli.console_log import ConsoleLog
 from tui_trainer.cli.own_training import OwnTraining
 from tui_trainer.cli.signals import SignalWatcher
 from tui_trainer.cli.summary import summary_lines
+from tui_trainer.cli.terminal_loss import TerminalLoss
 from tui_trainer.cli.watching import finish
 from tui_trainer.config import RunConfig
 from tui_trainer.monitor.safe_text import safe_text
@@ -45,9 +46,8 @@ class _Program:
 
     def __init__(self, console_log: ConsoleLog, *, is_outliving: bool) -> None:
         self._console_log = console_log
-        self._is_outliving = is_outliving
         self.training: OwnTraining | None = None
-        self.has_outlived = False
+        self.loss = TerminalLoss(lambda: self.training, is_outliving=is_outliving)
 
     def launch(self, request: NewRun | ResumedRun) -> OwnTraining:
         self.training = OwnTraining(request, self._console_log.move_to)
@@ -55,14 +55,6 @@ class _Program:
 
     def launch_preset(self, config: RunConfig, preset: str) -> OwnTraining:
         return self.launch(NewRun(config, preset))
-
-    def outlive_terminal(self) -> bool:
-        """The terminal is gone: whether a training goes on without it."""
-        training = self.training
-        if self._is_outliving and training and training.is_alive() and not self.has_outlived:
-            self.has_outlived = True
-            training.lose_terminal()
-        return self.has_outlived
 
     def stop(self) -> None:
         if self.training:
@@ -93,12 +85,12 @@ def show_screen(what: Shown, *, is_outliving: bool = True, is_readonly: bool = F
         def outlive_terminal() -> bool:
             console_log.is_terminal_gone = True
             _let_go(app)
-            return program.outlive_terminal()
+            return program.loss.outlive()
 
-        with SignalWatcher(program.stop, program.wait, lambda _: app.exit(), outlive_terminal) as signals:
+        with SignalWatcher(program.stop, program.wait, app.exit, outlive_terminal) as signals:
             app.run()
             console_log.is_terminal_gone |= _is_unseen(app)
-            if not (console_log.is_terminal_gone and program.outlive_terminal()):
+            if not (console_log.is_terminal_gone and program.loss.outlive()):
                 program.stop()
             program.wait()
     return _say_goodbye(app, program, signals.received)

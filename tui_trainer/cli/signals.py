@@ -34,7 +34,7 @@ class SignalWatcher:
         self,
         stop: Callable[[], None],
         wait_for_save: Callable[[], None],
-        leave: Callable[[int], None],
+        leave: Callable[[], None],
         outlive_terminal: Callable[[], bool],
     ) -> None:
         """Remembers what to do.
@@ -42,7 +42,7 @@ class SignalWatcher:
         Args:
             stop: asks the training to save and end; returns at once.
             wait_for_save: returns when the training has ended.
-            leave: closes the screen, told the signal's number; returns at once.
+            leave: closes the screen; returns at once.
             outlive_terminal: told of a hang-up, again at each; says whether the program goes on without a terminal.
         """
         self._stop = stop
@@ -86,16 +86,16 @@ class SignalWatcher:
             return
         if self._first_at is None:
             self.received, self._first_at = number, now
-            threading.Thread(target=self._end, args=(number,), name="ending", daemon=True).start()
+            threading.Thread(target=self._end, name="ending", daemon=True).start()
         elif number == signal.SIGINT and now - self._first_at < INSISTING_SECONDS:
-            self._leave(number)
+            self._leave()
             self._has_left.wait(1.0)
             os._exit(128 + number)
 
-    def _end(self, number: int) -> None:
+    def _end(self) -> None:
         self._stop()
         self._wait_for_save()
-        self._leave(number)
+        self._leave()
         if not self._has_left.wait(LEAVING_SECONDS):
             os._exit(EXIT_BY_GUARD)
 

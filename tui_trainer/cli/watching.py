@@ -11,6 +11,7 @@ from typing import Protocol
 
 from tui_trainer.cli.signals import SignalWatcher
 from tui_trainer.cli.summary import summary_lines
+from tui_trainer.cli.terminal_loss import TerminalLoss
 from tui_trainer.console.lines import LineFormatter
 from tui_trainer.console.tables import presets_table
 from tui_trainer.event_codec import encode
@@ -73,14 +74,8 @@ def _watch_lines(request: NewRun | ResumedRun, json: bool, is_outliving: bool) -
     """Follows the run directory, as the screen does, and prints what this process adds to it."""
     first_segment = last_segment(request.run.event_log) + 1 if isinstance(request, ResumedRun) else 0
     handle = launch(request)
-
-    def outlive_terminal() -> bool:
-        """The lines go nowhere from here on; the second of two hang-ups says nothing new."""
-        if is_outliving and handle.is_alive():
-            handle.lose_terminal()
-        return is_outliving and handle.is_alive()
-
-    with SignalWatcher(handle.stop, handle.join, _stay, outlive_terminal) as signals:
+    loss = TerminalLoss(lambda: handle, is_outliving=is_outliving)
+    with SignalWatcher(handle.stop, handle.join, _stay, loss.outlive) as signals:
         try:
             follower = _follow(handle, json, first_segment)
         finally:  # whatever printing met, the training is saved before the signals are let go
@@ -92,7 +87,7 @@ def _watch_lines(request: NewRun | ResumedRun, json: bool, is_outliving: bool) -
     return finish(handle, signals.received)
 
 
-def _stay(number: int) -> None:
+def _stay() -> None:
     """Plain lines have no screen to close: they end when the training does."""
 
 
