@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from tui_trainer.config import parse_config, to_toml
+from tui_trainer.event_codec import encode
+from tui_trainer.events import CheckpointSaved, EvaluationCompleted, Event, Record, RunStarted, StepCompleted
+from tui_trainer.monitor.follower import LONG_LOG_BYTES
 from tui_trainer.runs.directory import RunDirectory
 
 RECORDINGS = Path(__file__).parent.parent / "recordings"
@@ -88,6 +91,28 @@ def make_run(tmp_path) -> Callable[..., RunDirectory]:
         run.manifest.write_text(json.dumps({"id": "run", "preset": "quick-test"}))
         if recording:
             run.event_log.write_bytes((RECORDINGS / f"{recording}.jsonl").read_bytes())
+        return run
+
+    return make
+
+
+@pytest.fixture
+def make_long_run(make_run) -> Callable[..., RunDirectory]:
+    """A run whose log is so long that its end is glimpsed at, with its only evaluation before that."""
+
+    def make(*last: Event) -> RunDirectory:
+        run = make_run()
+        values = dict.fromkeys(EvaluationCompleted.__dataclass_fields__, 1.0)
+        values |= {"step": 1, "epoch": 1, "val_loss": 4.3, "val_perplexity": 73.7, "is_best": True}
+        start = RunStarted("r", 1000, 10_000, 256, 5000.0, 1, 1, 1, 1, 1, "cpu", "fp32")
+        first = [start, EvaluationCompleted(**values), CheckpointSaved(1, "p", is_best=True, seconds=0.1)]
+        step = {"epoch": 1, "tokens_seen": 256, "train_loss": 4.2, "train_perplexity": 66.0, "train_accuracy": 0.1}
+        step |= {"learning_rate": 3e-4, "grad_norm": 1.0, "is_clipped": False, "tokens_per_second": 2560.0}
+        step |= {"elapsed_seconds": 1.0, "peak_memory_bytes": 0}
+        steps = [StepCompleted(step=number, **step) for number in range(1, 9001)]
+        records = [Record(float(number), 0, event) for number, event in enumerate([*first, *steps, *last])]
+        run.event_log.write_bytes(b"".join(map(encode, records)))
+        assert run.event_log.stat().st_size > LONG_LOG_BYTES
         return run
 
     return make

@@ -39,7 +39,11 @@ def attach(name: str | None, *, is_readonly: bool, headless: bool, json: bool) -
 
 
 def find_the_one() -> RunDirectory | None:
-    """The run that is trained now, or None when there are none or several."""
+    """The run that is trained now, or None when there are none or several.
+
+    Raises:
+        UserError: when there is no run at all.
+    """
     runs = list_runs()
     if not runs:
         raise UserError("no runs yet; start one: tui-trainer train quick-test")
@@ -48,13 +52,18 @@ def find_the_one() -> RunDirectory | None:
 
 
 def _print_lines(run: RunDirectory, json: bool) -> int:
-    """What happened so far and what happens now, until the run ends or a signal comes."""
-    follower, attached, is_over = RunFollower(run), AttachedRun(run), threading.Event()
+    """Everything that happened and what happens now, until the run ends or a signal comes. Returns the exit code.
+
+    Raises:
+        UserError: when its configuration cannot be read.
+    """
+    follower, attached, is_over = RunFollower(run, is_glimpsing=False), AttachedRun(run), threading.Event()
     with SignalWatcher(is_over.set, lambda: None, lambda: None, lambda: False) as signals:
         show = record_printer(follower, json)
         while True:
             is_alive = attached.is_alive()
-            follower.drain(show)
+            while follower.poll(show) and not is_over.is_set():
+                pass
             if not is_alive or is_over.wait(POLL_SECONDS):
                 break
     return 128 + signals.received if signals.received else 0

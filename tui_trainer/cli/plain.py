@@ -138,20 +138,26 @@ def _attach(run: RunDirectory, lines: TypedLines, *, is_readonly: bool) -> int:
     attached, follower, is_over = AttachedRun(run), RunFollower(run), threading.Event()
     conversation = Conversation(attached, lines, is_readonly=is_readonly)
     with SignalWatcher(is_over.set, _do_nothing, _do_nothing, _end_with_terminal) as signals:
-        conversation.catch_up(follower, is_over.is_set)
         print_line(sentence(f"This is run {in_words(run.run_id)}, made from {in_words(run.preset) or 'a preset'}"))
-        for line in spoken_state.place(follower):
-            print_line(line)
-        if attached.is_alive():
-            print_line("Type help to hear what you can type.")
-        conversation.follow(is_over.is_set)
+        conversation.catch_up(follower, is_over.is_set)
+        if not is_over.is_set():
+            _say_place(follower, is_alive=attached.is_alive())
+            conversation.follow(is_over.is_set)
     _say_goodbye(follower)
     return 128 + signals.received if signals.received else 0
 
 
+def _say_place(follower: RunFollower, *, is_alive: bool) -> None:
+    """How it stands, and whether there is something to type."""
+    for line in spoken_state.place(follower):
+        print_line(line)
+    if is_alive:
+        print_line("Type help to hear what you can type.")
+
+
 def _say_goodbye(follower: RunFollower) -> None:
     """What came of it, where it is, and how to go on."""
-    follower.poll()
+    follower.drain()
     state = follower.state
     if not state.ended and judge(follower.status, time.time()) is Liveness.DEAD:
         print_line("The process that trained it is gone.")

@@ -16,6 +16,8 @@ from tui_trainer.monitor.follower import RunFollower, open_follower
 from tui_trainer.monitor.liveness import Liveness, judge
 from tui_trainer.tui.services import Training
 
+SLICE_SECONDS = 0.2
+"""Of a long history, between two looks at whether to leave."""
 MAX_WAITING = 100
 """Lines that wait for the training to begin."""
 CTRL_C = {True: "Ctrl c saves and ends.", False: "Ctrl c leaves."}
@@ -46,8 +48,8 @@ class Conversation:
         self.follower: RunFollower | None = None
 
     def catch_up(self, follower: RunFollower, is_over: Callable[[], bool]) -> None:
-        """Takes in what happened so far without a word: how it stands now is told instead."""
-        while follower.poll() and not is_over():
+        """Takes in all that happened so far without a word, unless it is over: how it stands now is told instead."""
+        while (follower.poll() or follower.fold_slice(SLICE_SECONDS)) and not is_over():
             pass
         self._connect(follower)
         self._has_begun = follower.state.started is not None

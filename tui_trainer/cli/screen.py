@@ -133,9 +133,10 @@ def _is_unseen(app: TrainerApp) -> bool:
 
 
 def _say_goodbye(app: TrainerApp, program: _Program, signal_number: int | None) -> int:
+    """What came of each run that was shown. Returns the exit code."""
     for monitor in app.monitors:
         if monitor.follower and monitor.training.run_dir:
-            monitor.follower.catch_up()
+            monitor.follower.drain()
             sys.stdout.write("\n".join(summary_lines(monitor.follower)) + "\n")
     if app.return_code:
         run = program.training.run_dir if program.training else None

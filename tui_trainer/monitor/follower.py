@@ -47,8 +47,12 @@ class RunFollower:
     while `fold_slice` folds all of the log; then `state` is the whole one, as if each line had been read live.
     """
 
-    def __init__(self, run: RunDirectory) -> None:
+    def __init__(self, run: RunDirectory, *, is_glimpsing: bool = True) -> None:
         """Reads the configuration of the run.
+
+        Args:
+            run: need not have a log yet.
+            is_glimpsing: whether the end of a long log comes first; else each of its records is heard of.
 
         Raises:
             UserError: when it cannot be read.
@@ -57,6 +61,7 @@ class RunFollower:
         self.config: RunConfig = run.read_config()
         self.state = RunState()
         self.status: Status | None = None
+        self._is_glimpsing = is_glimpsing
         self._reader = EventLogReader(run.event_log)
         self._backfill: Backfill | None = None
 
@@ -124,7 +129,8 @@ class RunFollower:
         records = self._reader.read(READ_BYTES)
         if self._reader.logs != log:  # the first look at it, or another one took its place
             self.state, self._backfill = RunState(), None
-            if self._reader.unread_bytes > LONG_LOG_BYTES and self._reader.skip_to_last(GLIMPSE_BYTES):
+            is_long = self._is_glimpsing and self._reader.unread_bytes > LONG_LOG_BYTES
+            if is_long and self._reader.skip_to_last(GLIMPSE_BYTES):
                 self._begin_glimpse(records)
                 records = self._reader.read(GLIMPSE_BYTES)
         for record in records:

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+from tui_trainer.cli import plain, screen
+from tui_trainer.cli.attached_run import AttachedRun
+from tui_trainer.cli.attaching import attach
+from tui_trainer.cli.plain_input import TypedLines
+from tui_trainer.events import RunFinished
+from tui_trainer.monitor.follower import RunFollower
+
+END = RunFinished("completed", 9000, 60.0)
+
+
+def test_each_line_of_a_long_log_comes_once_and_in_order(make_long_run, capsys):
+    run = make_long_run(END)
+    assert attach(str(run.path), is_readonly=False, headless=False, json=True) == 0
+    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    written = [json.loads(line) for line in run.event_log.read_text().splitlines()]
+    assert [line["time"] for line in printed] == [line["time"] for line in written]
+    assert [line["event"] for line in printed] == [line["event"] for line in written]
+
+
+def test_the_lines_for_people_begin_with_the_beginning_too(make_long_run, capsys):
+    assert attach(str(make_long_run(END).path), is_readonly=False, headless=True, json=False) == 0
+    lines = [line[10:] for line in capsys.readouterr().out.splitlines()]
+    assert lines[0].startswith("started r") and lines[-1].startswith("ended   completed")
+    assert len([line for line in lines if line.startswith("eval ")]) == 1
+    assert len([line for line in lines if line.startswith("step ")]) > 40
+
+
+def test_who_comes_back_hears_of_an_evaluation_long_ago(make_long_run, capsys):
+    assert plain._attach(make_long_run(), TypedLines(None), is_readonly=False) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "The best is step 1: validation loss 4.30, perplexity 73.7; it is saved." in lines
+    assert "To let its model write, run this:" in lines
+
+
+def test_the_goodbye_of_the_screen_knows_an_evaluation_long_ago(make_long_run, capsys):
+    run = make_long_run(END)
+    follower = RunFollower(run)
+    follower.poll()
+    monitor = SimpleNamespace(follower=follower, training=AttachedRun(run))
+    app = SimpleNamespace(monitors=[monitor], return_code=0)
+    assert screen._say_goodbye(app, SimpleNamespace(training=None), None) == 0
+    out = capsys.readouterr().out
+    assert "best evaluation  step        1" in out and "generate" in out
