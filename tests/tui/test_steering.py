@@ -55,7 +55,7 @@ async def test_what_had_no_effect_is_told_with_the_reason(steered, record_of):
         await catch_up(pilot)
         happen(run, ControlDiscarded("1", "detach", None, "kim", "the other process ended\nmore"))
         await catch_up(pilot)
-        assert "detach had no effect: the other process ended" in text_of(app).splitlines()[0]
+        assert "detach had no effect, asked for by kim: the other process ended" in text_of(app).splitlines()[0]
 
 
 async def test_old_answers_are_history_and_not_news(steered, record_of):

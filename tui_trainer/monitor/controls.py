@@ -33,5 +33,5 @@ def control_news(event: Event) -> str | None:
         return f"{control_text(event)}, asked for by {event.requested_by}"
     if isinstance(event, ControlDiscarded):
         why = f": {event.reason.splitlines()[0]}" if event.reason else ""
-        return f"{control_text(event)} had no effect{why}"
+        return f"{control_text(event)} had no effect, asked for by {event.requested_by}{why}"
     return None
