@@ -12,7 +12,7 @@ from tui_trainer.monitor.controls import control_news
 from tui_trainer.monitor.liveness import Liveness, judge
 from tui_trainer.monitor.safe_text import safe_text
 from tui_trainer.runs.catalogue import find_run
-from tui_trainer.runs.control import name_requester, send_command, setting_value
+from tui_trainer.runs.control import name_requester, send_command, setting_value, withdraw_command
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.runs.event_log import EventLogReader
 from tui_trainer.runs.status import read_status
@@ -22,13 +22,15 @@ ANSWER_SECONDS = 60.0
 """A step, an evaluation batch or a piece of text may take long; the answer comes at its end."""
 LOOK_SECONDS = 0.05
 EXIT_NO_EFFECT = 1
+OVER = {Liveness.DEAD: "its process is gone", Liveness.ENDED: "it has ended"}
+"""Why nobody answers any more."""
 
 
 def control(name: str, action: str, setting: str | None) -> int:
-    """Sends a command and waits for its answer. Returns the exit code: 0 applied, 1 no effect.
+    """Sends a command and waits for its answer. Returns the exit code: 0 applied, 1 no effect or no answer.
 
     Raises:
-        UserError: for a command that cannot be sent.
+        UserError: for a command that cannot be sent, or a run that nobody trains any more.
     """
     value = value_of(action, setting)
     run = find_run(name)
@@ -42,7 +44,7 @@ def send(run: RunDirectory, action: str, value: Any) -> str:
     """Sends a command and returns its id.
 
     Raises:
-        UserError: when this person may not steer the run.
+        UserError: when its folder cannot be written, for instance because this person may not steer the run.
     """
     try:
         return send_command(run.control, action, name_requester(), value)
@@ -71,14 +73,29 @@ def value_of(action: str, setting: str | None) -> dict[str, Any] | None:
 def _wait_for_answer(run: RunDirectory, answers: EventLogReader, command: str) -> int:
     until = time.monotonic() + ANSWER_SECONDS
     while time.monotonic() < until:
-        for record in answers.read():
-            event = record.event
-            if isinstance(event, ControlApplied | ControlDiscarded) and event.id == command:
-                at = f" at step {event.step:,}" if isinstance(event, ControlApplied) else ""
-                sys.stdout.write(safe_text(f"{control_news(event)}{at}") + "\n")
-                return 0 if isinstance(event, ControlApplied) else EXIT_NO_EFFECT
-        if judge(read_status(run.status_file), time.time()) is Liveness.DEAD:
-            raise UserError(f"{run.path}: its process is gone; tui-trainer resume {run.path} goes on with it")
+        # Before the look into the log: what was answered before the end is found there.
+        liveness = judge(read_status(run.status_file), time.time())
+        if answer := _find_answer(answers, command):
+            return _say(answer)
+        if liveness in OVER:
+            withdraw_command(run.control, command)
+            raise UserError(f"{run.path}: {OVER[liveness]}; tui-trainer resume {run.path} goes on with it")
         time.sleep(LOOK_SECONDS)
     sys.stdout.write(f"no answer yet; it waits in {safe_text(str(run.control))}\n")
     return EXIT_NO_EFFECT
+
+
+def _find_answer(answers: EventLogReader, command: str) -> ControlApplied | ControlDiscarded | None:
+    """The answer to a command, if it is among what is new in the log."""
+    while records := answers.read():
+        for record in records:
+            if isinstance(record.event, ControlApplied | ControlDiscarded) and record.event.id == command:
+                return record.event
+    return None
+
+
+def _say(answer: ControlApplied | ControlDiscarded) -> int:
+    """Prints an answer. Returns the exit code."""
+    at = f" at step {answer.step:,}" if isinstance(answer, ControlApplied) else ""
+    sys.stdout.write(safe_text(f"{control_news(answer)}{at}") + "\n")
+    return 0 if isinstance(answer, ControlApplied) else EXIT_NO_EFFECT

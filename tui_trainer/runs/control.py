@@ -8,6 +8,7 @@ import os
 import stat
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,12 +48,22 @@ def setting_value(key: str, text: str) -> dict[str, Any]:
 
 
 def send_command(control: Path, action: str, requested_by: str, value: Any = None) -> str:
-    """Puts a command into a run's `control/` folder and returns its id."""
-    # The time is in the name because a file system may give two files made within milliseconds the same time.
+    """Puts a command into a run's `control/` folder and returns its id.
+
+    Raises:
+        OSError: when nothing can be written there.
+    """
+    # The time is in the id because a file system may give two files made within milliseconds the same time.
     command_id = f"{time.time_ns():020}-{uuid.uuid4().hex[:8]}"
     content = {"id": command_id, "action": action, "value": value, "requested_by": requested_by}
-    replace_file(control / f"{command_id}.json", json.dumps(content).encode())
+    replace_file(_file_of(control, command_id), json.dumps(content).encode())
     return command_id
+
+
+def withdraw_command(control: Path, command_id: str) -> None:
+    """Takes back a command that nobody took, so that it is not met with when the run goes on."""
+    with suppress(OSError):  # taken after all, or the run is gone
+        _file_of(control, command_id).unlink()
 
 
 def take_commands(control: Path) -> list[Command]:
@@ -74,6 +85,10 @@ def take_commands(control: Path) -> list[Command]:
                 )
             )
     return commands
+
+
+def _file_of(control: Path, command_id: str) -> Path:
+    return control / f"{command_id}.json"
 
 
 def _waiting(control: Path) -> list[Path]:
