@@ -39,10 +39,10 @@ Overrides = Annotated[
     Optional[list[str]],  # noqa: UP045 - typer reads this form on every Python it supports
     typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one setting; may be given again."),
 ]
-OnHangup = Annotated[
-    str,
-    typer.Option("--on-hangup", metavar="continue|stop", help="When the terminal is gone: train on, or save and end."),
-]
+ON_HANGUP = typer.Option(
+    "--on-hangup", metavar="continue|stop", help="When the terminal is gone: train on, or save and end."
+)
+OnHangup = Annotated[str, ON_HANGUP]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="The id of a run, or its directory.")]
 
 
@@ -73,6 +73,11 @@ def main() -> None:
 
 
 def _is_outliving(on_hangup: str) -> bool:
+    """Whether a training goes on when the terminal is gone.
+
+    Raises:
+        UserError: for a policy that nobody knows.
+    """
     if on_hangup not in ("continue", "stop"):
         raise UserError(f"--on-hangup {on_hangup}: must be continue or stop")
     return on_hangup == "continue"
@@ -99,7 +104,7 @@ def start(
     context: typer.Context,
     data: Texts = None,
     overrides: Overrides = None,
-    on_hangup: OnHangup = "continue",
+    on_hangup: Annotated[Optional[str], ON_HANGUP] = None,  # noqa: UP045
     is_plain: Plain = False,
     version: Annotated[bool, typer.Option("--version", help="Show the version and leave.")] = False,
 ) -> None:
@@ -111,11 +116,11 @@ def start(
         from tui_trainer.cli import plain, watching
 
         open_picker = plain.open_picker if is_plain else watching.open_picker
-        raise typer.Exit(open_picker(overrides or [], data or [], is_outliving=_is_outliving(on_hangup)))
-    if is_plain:
-        raise UserError(f"--plain stands after the command: tui-trainer {context.invoked_subcommand} … --plain")
-    if data or overrides:
-        raise UserError(f"--data and --set stand after the command: tui-trainer {context.invoked_subcommand} … --set …")
+        is_outliving = _is_outliving("continue" if on_hangup is None else on_hangup)
+        raise typer.Exit(open_picker(overrides or [], data or [], is_outliving=is_outliving))
+    given = {"--plain": is_plain, "--data": data, "--set": overrides, "--on-hangup": on_hangup is not None}
+    for option in (name for name, is_given in given.items() if is_given):
+        raise UserError(f"{option} stands after the command: tui-trainer {context.invoked_subcommand} … {option}")
 
 
 @app.command()

@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+import pytest
+from typer.testing import CliRunner
+
+from tui_trainer.cli.commands import app
+from tui_trainer.errors import UserError
+
+
+@pytest.mark.parametrize(
+    "options", [("--on-hangup", "stop"), ("--plain",), ("--data", "x.txt"), ("--set", "training.max_steps=5")]
+)
+def test_an_option_that_belongs_after_the_command_is_refused(options):
+    result = CliRunner().invoke(app, [*options, "train", "quick-test"])
+    assert isinstance(result.exception, UserError)
+    assert str(result.exception).startswith(f"{options[0]} stands after the command: tui-trainer train ")
+
+
+def test_a_policy_that_nobody_knows_is_refused_by_the_picker_too():
+    result = CliRunner().invoke(app, ["--on-hangup", ""])
+    assert isinstance(result.exception, UserError) and "must be continue or stop" in str(result.exception)
