@@ -61,3 +61,9 @@ def test_a_hostile_run_is_shown_not_obeyed(make_run):
     lines = runs_table([run, ended]).split("\n")
     assert len(lines) == 3
     assert all(line.isprintable() for line in lines)
+
+
+def test_how_a_run_ended_is_shown_not_obeyed(make_run):
+    lines = runs_table([make_run("x", state="finished", reason=HOSTILE, step=1), make_run("y")]).split("\n")
+    assert len(lines) == 3
+    assert all(line.isprintable() for line in lines)

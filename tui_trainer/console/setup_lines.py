@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tui_trainer.config import RunConfig
-from tui_trainer.monitor.columns import align
+from tui_trainer.monitor.columns import align_lines
 from tui_trainer.monitor.run_setup import (
     GROUP_HEAD,
     accumulation,
@@ -27,5 +27,5 @@ def setup_lines(state: RunState, config: RunConfig) -> list[str]:
         lines.append(f"micro-batch {micro_batch:,} of {batch:,} sequences, {accumulation(batch, micro_batch):,} a step")
     if groups := parameter_groups(started):
         rows = [GROUP_HEAD, *(group.cells for group in groups)]
-        lines += align(rows, right=frozenset({2, 3, 4})).split("\n")
+        lines += align_lines(rows, right=frozenset({2, 3, 4}))
     return [f"setup   {line}" for line in lines]

@@ -29,11 +29,11 @@ def describe_run(run: RunDirectory, now: float) -> tuple[str, ...]:
 
 
 def state_of(run: RunDirectory, now: float) -> str:
-    """What a run is doing, or how it ended."""
+    """What a run is doing, or how it ended; safe to show, for the status may come from anywhere."""
     status = read_status(run.status_file)
     liveness = judge(status, now)
     if status and liveness is Liveness.ENDED:
-        return (status.reason or status.state).replace("_", " ")
+        return safe_line((status.reason or status.state).replace("_", " "))
     if status and liveness is Liveness.ALIVE and status.phase == "paused":
         return "paused"
     return WORDS.get(liveness, liveness.value)
