@@ -4,6 +4,9 @@ import json
 import os
 import socket
 import time
+from dataclasses import replace
+
+from rich.cells import cell_len
 
 from tui_trainer.console.tables import presets_table, runs_table
 from tui_trainer.monitor.forecast import make_forecast
@@ -20,10 +23,25 @@ def table_of(*presets) -> list[str]:
 def test_every_preset_has_its_line_in_the_order_of_the_picker(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     head, *lines = table_of(*list_presets())
-    assert head.split() == ["preset", "parameters", "tokens", "steps", "context", "memory", "time", "data", "for"]
-    assert [line.split()[0] for line in lines] == list(ORDER)
-    assert len({line.index(preset.purpose) for line, preset in zip(lines, list_presets(), strict=True)}) == 1
+    assert head.split() == ["preset", "parameters", "tokens", "steps", "context", "memory", "time"]
+    assert [line.split()[0] for line in lines[: len(ORDER)]] == list(ORDER)
     assert "~" in lines[0]
+
+
+def test_what_each_preset_is_for_stands_below_in_the_same_order(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = table_of(*list_presets())
+    notes = lines[lines.index("") + 1 :]
+    assert [line.split()[0] for line in notes if not line.startswith(" ")] == list(ORDER)
+    text = " ".join(" ".join(notes).split())
+    assert all(preset.purpose in text for preset in list_presets())
+
+
+def test_the_presets_fit_a_terminal_of_eighty_columns(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    presets = list_presets()
+    forecasts = [replace(make_forecast(preset, []), seconds=1e12) for preset in presets]
+    assert max(map(cell_len, presets_table(presets, forecasts).split("\n"))) <= 80
 
 
 def test_a_hostile_preset_file_is_shown_not_obeyed(tmp_path):
