@@ -350,6 +350,13 @@ def test_a_run_without_a_step_has_a_standing_too(make_run):
         (spoken_words.duration(2 * 86400 + 3 * 3600), "2 days 3 hours"),
         (spoken_words.duration(-5), "0 seconds"),
         (spoken_words.duration(1e11), "3,170 years"),
+        (spoken_words.exactly(12345), "12,345"),
+        (spoken_words.exactly(1_000_000), "1,000,000"),
+        (spoken_words.exactly(0.00012345), "0.00012345"),
+        (spoken_words.exactly(-3e-4), "-0.0003"),
+        (spoken_words.exactly(0.1), "0.1"),
+        (spoken_words.exactly(1e300), "more than a thousand trillion"),
+        (spoken_words.exactly(1e-30), "less than a billionth"),
         (spoken_words.about(26), "about 25 seconds"),
         (spoken_words.about(2), "a few seconds"),
         (spoken_words.about(3700), "about 1 hour 2 minutes"),
@@ -367,9 +374,63 @@ def test_no_number_has_a_sign_or_takes_long_to_hear(value):
         assert not re.search(r"\de", form(value))
 
 
+@given(st.integers(-(10**14), 10**14) | st.floats(1e-8, 1e14))
+def test_what_was_set_is_told_to_its_last_figure(value):
+    assert float(spoken_words.exactly(value).replace(",", "")) == value
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("/data/val/5 %: no such file", "/data/val/5 %: no such file"),
+        ("val.txt: no such file", "val.txt: no such file"),
+        ("no run val-1e5 here, val 4.2 → 4.4", "no run val-1e5 here, validation loss 4.2 to 4.4"),
+        ('there is no command "val 5 k"', 'there is no command "val 5 k"'),
+        ("again and again “val → 5 %”: val 9 %", 'again and again "val → 5 %": validation loss 9 percent'),
+        ("set training.learning_rate=3e-4", "set training.learning_rate=0.0003"),
+    ],
+)
+def test_only_the_words_of_the_program_are_said_in_others(message, told):
+    assert spoken_words.in_words(message) == told
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("runs/x: nobody trains it", "runs/x: nobody trains it."),
+        ("training.epochs: must be a number", "training.epochs: must be a number."),
+        ("val-1 is no run", "val-1 is no run."),
+        ("one, two", "One, two."),
+        ("stop", "Stop."),
+    ],
+)
+def test_a_sentence_begins_with_a_capital_unless_it_begins_with_a_name(text, told):
+    assert spoken_words.sentence(text) == told
+
+
+def test_names_and_values_of_others_stay_as_they_are(make_run):
+    run = make_run("val-1", description={"id": "val-1", "preset": "val → x"})
+    setting = {"key": "data.val → 5 %", "value": "train loss 5 %"}
+    steps = {"key": "training.max_steps", "value": 12345}
+    write(
+        run,
+        start(run_id="val-1", device="val"),
+        ControlApplied("1", "set", setting, "val", 0),
+        ControlApplied("2", "set", steps, "kim", 0),
+        ControlDiscarded("3", "val", None, "kim", "val 5 %"),
+    )
+    assert lines_of(run) == [
+        "The training begins: run val-1, 402,000 parameters, 1,000 steps, on val in fp32.",
+        "Val set data.val → 5 % to train loss 5 %.",
+        "Kim set training.max_steps to 12,345.",
+        "Kim asked for val, which had no effect: validation loss 5 percent.",
+    ]
+    assert run_sentence(run, 0.0) == "val-1, unknown."
+
+
 @given(st.text())
 def test_any_text_becomes_one_harmless_line(text):
-    for line in (spoken_words.in_words(text), spoken_words.sentence(text)):
+    for line in (spoken_words.in_words(text), spoken_words.sentence(text), spoken_words.verbatim(text)):
         assert safe_line(line) == line
     assert spoken_words.sentence(text).endswith((".", "!", "?", ":"))
 

@@ -20,7 +20,7 @@ from tui_trainer.cli.terminal_loss import TerminalLoss
 from tui_trainer.cli.watching import finish, print_line
 from tui_trainer.console import spoken_state
 from tui_trainer.console.spoken_lists import preset_sentence, run_sentence
-from tui_trainer.console.spoken_words import in_words, sentence
+from tui_trainer.console.spoken_words import sentence, verbatim
 from tui_trainer.errors import UserError
 from tui_trainer.monitor.follower import RunFollower
 from tui_trainer.monitor.forecast import make_forecast, remember_past_runs
@@ -138,7 +138,7 @@ def _attach(run: RunDirectory, lines: TypedLines, *, is_readonly: bool) -> int:
     attached, follower, is_over = AttachedRun(run), RunFollower(run), threading.Event()
     conversation = Conversation(attached, lines, is_readonly=is_readonly)
     with SignalWatcher(is_over.set, _do_nothing, _do_nothing, _end_with_terminal) as signals:
-        print_line(sentence(f"This is run {in_words(run.run_id)}, made from {in_words(run.preset) or 'a preset'}"))
+        print_line(sentence(f"This is run {verbatim(run.run_id)}, made from {verbatim(run.preset) or 'a preset'}"))
         conversation.catch_up(follower, is_over.is_set)
         if not is_over.is_set():
             _say_place(follower, is_alive=attached.is_alive())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tui_trainer.cli.plain_input import TypedLines
 from tui_trainer.cli.watching import POLL_SECONDS, print_line
-from tui_trainer.console.spoken_words import in_words, sentence
+from tui_trainer.console.spoken_words import in_words, sentence, verbatim
 
 MAX_SHOWN = 40
 """Characters of an answer that was not understood."""
@@ -61,6 +61,6 @@ def _find(answer: str, choices: Sequence[Choice]) -> int | None:
 def _explain(answer: str, index: int | None, choices: Sequence[Choice]) -> str:
     if index is not None:
         choice = choices[index]
-        return f"{in_words(choice.name)}: {sentence(in_words(choice.problem or ''))}"
+        return f"{verbatim(choice.name)}: {sentence(in_words(choice.problem or ''))}"
     shown = answer if len(answer) <= MAX_SHOWN else f"{answer[:MAX_SHOWN]}..."
-    return f'"{in_words(shown)}" is no number from 1 to {len(choices)}.'
+    return f'"{verbatim(shown)}" is no number from 1 to {len(choices)}.'

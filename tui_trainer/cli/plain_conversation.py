@@ -10,7 +10,7 @@ from tui_trainer.cli.plain_commands import AT_ONCE, Commands
 from tui_trainer.cli.plain_input import TypedLines
 from tui_trainer.cli.watching import POLL_SECONDS, print_line
 from tui_trainer.console.spoken import Narrator
-from tui_trainer.console.spoken_words import duration, in_words
+from tui_trainer.console.spoken_words import duration, verbatim
 from tui_trainer.events import Record, RunStarted
 from tui_trainer.monitor.follower import RunFollower, open_follower
 from tui_trainer.monitor.liveness import Liveness, judge
@@ -120,4 +120,4 @@ class Conversation:
             print_line("The training has not begun yet, and too much waits for it already.")
         elif word:
             self._waiting.append(line)
-            print_line(f'The training has not begun yet: "{in_words(line[:40])}" waits for it.')
+            print_line(f'The training has not begun yet: "{verbatim(line[:40])}" waits for it.')

@@ -6,7 +6,7 @@ from collections.abc import Container
 from typing import Any
 
 from tui_trainer.console import spoken_state
-from tui_trainer.console.spoken_words import duration, in_words, rate, rough, sentence, whole
+from tui_trainer.console.spoken_words import duration, exactly, in_words, rate, rough, sentence, verbatim, whole
 from tui_trainer.events import (
     AdviceCleared,
     AdviceRaised,
@@ -200,7 +200,7 @@ class Narrator:
         return self._wanted.get(action) == step
 
     def _asker(self, event: ControlApplied | ControlDiscarded) -> str:
-        return "you" if event.id in self._own_commands else in_words(event.requested_by)
+        return "you" if event.id in self._own_commands else verbatim(event.requested_by)
 
     def _is_in_feed(self, record: Record) -> bool:
         """Whether it is news: what repeats is folded into the state and not fed again."""
@@ -244,10 +244,10 @@ class Narrator:
 
 
 def _start(event: RunStarted) -> str:
-    run, last = in_words(event.run_id), whole(event.max_steps)
+    run, last = verbatim(event.run_id), whole(event.max_steps)
     if event.resumed_from_step is not None:
         return sentence(f"Going on with run {run} from step {whole(event.resumed_from_step)} of {last}")
-    where = f"on {in_words(event.device)} in {in_words(event.precision)}"
+    where = f"on {verbatim(event.device)} in {verbatim(event.precision)}"
     return sentence(f"The training begins: run {run}, {rough(event.parameter_count)} parameters, {last} steps, {where}")
 
 
@@ -270,9 +270,12 @@ def _saved(step: int) -> str:
 
 def _wish(event: ControlApplied | ControlDiscarded) -> str:
     setting = setting_of(event)
-    return f"to set {_setting(*setting)}" if setting else WISHES.get(event.action, f"for {in_words(event.action)}")
+    return f"to set {_setting(*setting)}" if setting else WISHES.get(event.action, f"for {verbatim(event.action)}")
 
 
 def _setting(key: str, value: Any) -> str:
-    told = rate(value) if type(value) in (int, float) else in_words(str(value))[:MAX_VALUE]
-    return f"{in_words(key)} to {told}"
+    """As it was set: what somebody chose is not rounded."""
+    told = exactly(value) if type(value) in (int, float) else verbatim(str(value))
+    if len(told) > MAX_VALUE:
+        told = f"{told[:MAX_VALUE]}..."
+    return f"{verbatim(key)} to {told}"

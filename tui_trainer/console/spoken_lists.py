@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tui_trainer.console.spoken_words import about, in_words, loss, sentence, whole
+from tui_trainer.console.spoken_words import about, in_words, loss, sentence, verbatim, whole
 from tui_trainer.monitor.forecast import Forecast
 from tui_trainer.monitor.run_list import state_of
 from tui_trainer.presets import Preset
@@ -21,7 +21,7 @@ def preset_sentence(preset: Preset, forecast: Forecast) -> str:
     else:
         end = in_words(_first_sentence(preset.duration))
     told = [sentence(part) for part in (in_words(_first_sentence(preset.purpose)), end) if part]
-    return " ".join([f"{in_words(preset.name)}.", *told])
+    return " ".join([f"{verbatim(preset.name)}.", *told])
 
 
 def run_sentence(run: RunDirectory, now: float) -> str:
@@ -32,12 +32,12 @@ def run_sentence(run: RunDirectory, now: float) -> str:
         now: Unix seconds.
     """
     status, best = read_status(run.status_file), run.best_metrics().get("val_loss")
-    parts = [in_words(run.run_id), in_words(state_of(run, now))]
+    parts = [verbatim(run.run_id), verbatim(state_of(run, now))]
     if status:
         parts.append(f"step {whole(status.step)} of {whole(status.max_steps)}")
     if best is not None:
         parts.append(f"best validation loss {loss(best)}")
-    return sentence(", ".join(parts))
+    return f"{', '.join(parts)}."
 
 
 def _first_sentence(text: str) -> str:

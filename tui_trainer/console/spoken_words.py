@@ -67,6 +67,12 @@ def rate(value: float | None) -> str:
     return f"{_three_figures(value):f}"
 
 
+def exactly(value: float) -> str:
+    """Every figure of a number: 12345.5 as 12,345.5 and 3e-4 as 0.0003; unless its zeros are beyond listening to."""
+    is_sayable = _is_known(value) and (value == 0 or TINIEST <= abs(value) < LARGEST)
+    return f"{Decimal(repr(value)).normalize():,f}" if is_sayable else rough(value)
+
+
 def duration(seconds: float | None) -> str:
     """Seconds as 25 seconds, 3 minutes 20 seconds, 1 hour 4 minutes or 2 days 3 hours."""
     if not _is_known(seconds):
@@ -89,9 +95,15 @@ def about(seconds: float) -> str:
 
 
 def sentence(text: str) -> str:
-    """Text that begins and ends as a sentence does, on one line."""
+    """Text that begins and ends as a sentence does, on one line; a path or a key at its begin stays as it is."""
     line = safe_line(text).strip()
-    return line[:1].upper() + line[1:] + ("" if line.endswith((".", "!", "?", ":")) else ".")
+    begin = line[:1].upper() if FIRST_WORD.match(line) else line[:1]
+    return begin + line[1:] + ("" if line.endswith((".", "!", "?", ":")) else ".")
+
+
+def verbatim(text: str) -> str:
+    """Text of others, on one line and harmless, but in their own words."""
+    return safe_line(on_one_line(text))
 
 
 def on_one_line(text: str) -> str:
@@ -104,29 +116,39 @@ def _in_full(match: re.Match[str]) -> str:
 
 
 SAID: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
-    (r"(?<![\w.])\d+(?:\.\d+)?e[+-]?\d{1,3}(?!\w)", _in_full),
+    (r"(?<![\w.])(?<!\w-)\d+(?:\.\d+)?e[+-]?\d{1,3}(?!\w)", _in_full),
     (r"(?<=\d) ?%", " percent"),
     (r"(?<=\d) k\b", " thousand"),
     (r"(?<=\d) M\b", " million"),
     (r"(?<=\d) G\b", " billion"),
-    (r"\bval −(?=\d)", "validation loss down by "),
-    (r"\bval(?: loss)?\b", "validation loss"),
-    (r"\btrain(?: loss\b|(?= (?:\d|fell|rose)))", "training loss"),
+    (r"(?<![\w-])val −(?=\d)", "validation loss down by "),
+    (r"(?<![\w-])val(?: loss)?(?![\w-])", "validation loss"),
+    (r"(?<![\w-])train(?: loss\b|(?= (?:\d|fell|rose)))", "training loss"),
     (r"−(?=\d)", "minus "),
     (r" ?→ ?", " to "),
     (r" ?× ?", " times "),
-    (r"[“”]", '"'),
     (r"…", "..."),
 )
 """The signs and abbreviations in what the diagnosis and the trainer write for the eye."""
 
 
+FOREIGN = re.compile(r'([^\s=]*(?:[/\\]|[^\W\d]\.\w|\w\.[^\W\d])[^\s=]*|"[^"]*"|“[^”]*”)')
+"""Paths, names with dots and what stands between quotation marks."""
+FIRST_WORD = re.compile(r"[^\W\d_]+(?![\w./\\=-])")
+
+
 def in_words(text: str) -> str:
-    """A message of the program for the eye, on one line and for the ear."""
-    line = on_one_line(text)
+    """A message of the program for the eye, on one line and for the ear; what it quotes stays as it is."""
+    parts = FOREIGN.split(on_one_line(text))
+    parts[0::2] = map(_spoken, parts[0::2])
+    parts[1::2] = [f'"{part[1:-1]}"' if part.startswith("“") else part for part in parts[1::2]]
+    return safe_line("".join(parts))
+
+
+def _spoken(phrase: str) -> str:
     for sign, word in SAID:
-        line = re.sub(sign, word, line)
-    return safe_line(line)
+        phrase = re.sub(sign, word, phrase)
+    return phrase
 
 
 def _three_figures(value: float) -> Decimal:
