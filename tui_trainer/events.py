@@ -47,7 +47,7 @@ class RunStarted(Event):
 
 @dataclass(frozen=True)
 class PhaseStarted(Event):
-    """preparing_data, compiling, training, evaluating, saving or sampling began; `total` units, if countable."""
+    """preparing_data, compiling, training, evaluating, saving, sampling or paused began; `total` units or null."""
 
     phase: str
     total: int | None = None

@@ -30,7 +30,11 @@ class AttachedRun:
         return judge(read_status(self.run_dir.status_file), self._clock()) in (Liveness.ALIVE, Liveness.STALE)
 
     def stop(self) -> None:
-        """Asks whoever trains it to save and end."""
+        """Asks whoever trains it to save and end.
+
+        Raises:
+            OSError: when this person may not write into its folder.
+        """
         send_command(self.run_dir.control, "stop", name_requester())
 
     def detach(self, requested_by: str) -> None:

@@ -22,7 +22,7 @@ def attach(name: str | None, *, is_readonly: bool, headless: bool, json: bool) -
     """Shows a run: live when somebody trains it, else as it ended. Returns the exit code.
 
     Raises:
-        UserError: when there is no such run, or nobody can be asked which.
+        UserError: when there is no such run, or none at all, or nobody can be asked which.
     """
     # This process never trains: one thread is enough to answer a prompt, and more would slow the training down.
     os.environ.setdefault("OMP_NUM_THREADS", "1")

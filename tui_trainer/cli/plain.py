@@ -58,6 +58,9 @@ def open_picker(overrides: Sequence[str], data: Sequence[str], *, is_outliving: 
         overrides: `section.key=value` changes to whichever preset is chosen.
         data: text for whichever preset is chosen, instead of its own.
         is_outliving: whether a training goes on when the terminal hangs up.
+
+    Raises:
+        UserError: for a change that no preset takes, or when none can start here.
     """
     presets = change_presets(list_presets(), overrides, data)
     lines = _typed_lines()
@@ -76,7 +79,7 @@ def attach(name: str | None, *, is_readonly: bool) -> int:
     """Comes back to a run: says how it stands, then what is new. Returns the exit code.
 
     Raises:
-        UserError: when there is no such run.
+        UserError: when there is no such run, or none at all.
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # this process never trains, and must not slow down one that does
     lines = _typed_lines()

@@ -51,6 +51,9 @@ def open_picker(overrides: Sequence[str], data: Sequence[str], *, is_outliving: 
         overrides: `section.key=value` changes to whichever preset is chosen.
         data: text for whichever preset is chosen, instead of its own.
         is_outliving: whether a training goes on when the terminal hangs up.
+
+    Raises:
+        UserError: for a change that no preset takes.
     """
     presets = change_presets(list_presets(), overrides, data)
     if not has_terminal():

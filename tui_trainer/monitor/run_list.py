@@ -15,7 +15,7 @@ WORDS = {Liveness.ALIVE: "training", Liveness.DEAD: "interrupted"}
 
 
 def describe_run(run: RunDirectory, now: float) -> tuple[str, ...]:
-    """A run as a row under `RUN_HEAD`, safe to show, read from its directory."""
+    """A run as a row under `RUN_HEAD`, safe to show, read from its directory; `now` in Unix seconds."""
     status = read_status(run.status_file)
     step = f"{status.step:,}/{numbers.whole(status.max_steps)}" if status else numbers.UNKNOWN
     return (
@@ -29,7 +29,7 @@ def describe_run(run: RunDirectory, now: float) -> tuple[str, ...]:
 
 
 def state_of(run: RunDirectory, now: float) -> str:
-    """What a run is doing, or how it ended; safe to show, for the status may come from anywhere."""
+    """What a run is doing at `now`, in Unix seconds, or how it ended; safe to show: its status may be anyone's."""
     status = read_status(run.status_file)
     liveness = judge(status, now)
     if status and liveness is Liveness.ENDED:
@@ -40,5 +40,5 @@ def state_of(run: RunDirectory, now: float) -> str:
 
 
 def find_running(runs: Sequence[RunDirectory], now: float) -> list[RunDirectory]:
-    """The runs that somebody trains."""
+    """The runs that somebody trains at `now`, in Unix seconds."""
     return [run for run in runs if judge(read_status(run.status_file), now) in (Liveness.ALIVE, Liveness.STALE)]
