@@ -16,6 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import pyte
 from watched_program import WatchedProgram, endless, events_of, wait_for_step
 
 SIGNS = "QZXJKVW"
@@ -28,6 +29,31 @@ def percentile(values: list[float], share: float) -> float:
 def report(name: str, seconds: list[float], goal: str) -> None:
     middle, late = 1000 * statistics.median(seconds), 1000 * percentile(seconds, 0.95)
     print(f"{name}: median {middle:.0f} ms, 95 % {late:.0f} ms, of {len(seconds)} (goal: {goal})", flush=True)
+
+
+class Cells:
+    """What stands on the terminal: only cells that changed are sent, so that the bytes need not hold a whole figure."""
+
+    def __init__(self, program: WatchedProgram) -> None:
+        self._program = program
+        self._screen = pyte.Screen(120, 40)
+        self._stream = pyte.ByteStream(self._screen)
+        self._taken = 0
+
+    def wait_for(self, wanted: str, seconds: float = 60.0) -> float:
+        """When something stood there first, in seconds of `time.perf_counter`."""
+        until = time.perf_counter() + seconds
+        while time.perf_counter() < until:
+            for arrived, chunk in self._program.chunks(self._taken):
+                self._stream.feed(chunk)
+                self._taken += 1
+                if self.hold(wanted):
+                    return arrived
+            time.sleep(0.001)
+        raise TimeoutError("\n".join([f"never showed {wanted!r}:", *self._screen.display]))
+
+    def hold(self, wanted: str) -> bool:
+        return any(wanted in line for line in self._screen.display)
 
 
 def measure_keys(program: WatchedProgram, count: int) -> list[float]:
@@ -59,19 +85,20 @@ def measure_charts(program: WatchedProgram, count: int) -> list[float]:
 
 
 def measure_events(program: WatchedProgram, run: Path, count: int) -> list[float]:
-    """From a line in the log of a paused run to its figure on the screen."""
-    chance, seconds = random.Random(3), []
+    """From a line in the log of a paused run to its learning rate in the cells of the screen."""
+    chance, seconds, cells = random.Random(3), [], Cells(program)
+    cells.wait_for("paused")
     step = events_of(run, "StepCompleted")[-1]
     for number in range(count):
         time.sleep(chance.uniform(0.6, 1.4))
         rate = f"{chance.uniform(1.1, 9.8):.1f}e-{7 + number % 3}"
         line = json.dumps(step | {"step": step["step"] + number + 1, "learning_rate": float(rate)})
-        place = program.place()
+        if cells.hold(rate):
+            raise ValueError(f"{rate} stands on the screen already")
         with (run / "events.jsonl").open("a") as log:
             log.write(line + "\n")
         written = time.perf_counter()
-        # Only the cells that changed are sent, so the whole figure need not come again: its exponent does not last.
-        seconds.append(program.wait_for(b"", place + 1) - written)
+        seconds.append(cells.wait_for(rate) - written)
     return seconds
 
 

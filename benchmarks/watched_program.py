@@ -62,6 +62,16 @@ class WatchedProgram:
         with self._lock:
             return len(self._output)
 
+    def chunks(self, first: int) -> list[tuple[float, bytes]]:
+        """When each piece of the output came, and the piece, from the so-manieth on."""
+        with self._lock:
+            start = sum(size for _, size in self._arrivals[:first])
+            pieces = []
+            for arrived, size in self._arrivals[first:]:
+                pieces.append((arrived, bytes(self._output[start : start + size])))
+                start += size
+        return pieces
+
     def wait_for(self, wanted: bytes, since: int = 0, seconds: float = 60.0) -> float:
         """When something was shown, in seconds of `time.perf_counter`."""
         until = time.perf_counter() + seconds
