@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import sys
 from types import SimpleNamespace
 
 from tui_trainer.cli import plain, screen
@@ -28,6 +31,20 @@ def test_the_lines_for_people_begin_with_the_beginning_too(make_long_run, capsys
     assert lines[0].startswith("started r") and lines[-1].startswith("ended   completed")
     assert len([line for line in lines if line.startswith("eval ")]) == 1
     assert len([line for line in lines if line.startswith("step ")]) > 40
+
+
+def test_it_ends_when_nobody_reads_any_more(make_long_run, monkeypatch):
+    """As `attach --json | head`, while the run goes on."""
+    monkeypatch.setattr(AttachedRun, "is_alive", lambda self: True)
+    run = make_long_run()
+    reading, writing = os.pipe()
+    os.close(reading)
+    pipe = os.fdopen(writing, "w")
+    monkeypatch.setattr(sys, "stdout", pipe)
+    assert attach(str(run.path), is_readonly=False, headless=False, json=True) == 0
+    sys.stdout.close()
+    with contextlib.suppress(BrokenPipeError):  # what it still holds
+        pipe.close()
 
 
 def test_who_comes_back_hears_of_an_evaluation_long_ago(make_long_run, capsys):

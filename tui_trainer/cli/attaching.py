@@ -52,18 +52,21 @@ def find_the_one() -> RunDirectory | None:
 
 
 def _print_lines(run: RunDirectory, json: bool) -> int:
-    """Everything that happened and what happens now, until the run ends or a signal comes. Returns the exit code.
+    """Everything that happened and what happens now, until the run ends, a signal comes or nobody reads any more.
+
+    Returns the exit code.
 
     Raises:
         UserError: when its configuration cannot be read.
     """
+    reader = sys.stdout  # `print_line` puts another one there when this one is gone
     follower, attached, is_over = RunFollower(run, is_glimpsing=False), AttachedRun(run), threading.Event()
     with SignalWatcher(is_over.set, lambda: None, lambda: None, lambda: False) as signals:
         show = record_printer(follower, json)
         while True:
             is_alive = attached.is_alive()
-            while follower.poll(show) and not is_over.is_set():
+            while follower.poll(show) and sys.stdout is reader and not is_over.is_set():
                 pass
-            if not is_alive or is_over.wait(POLL_SECONDS):
+            if not is_alive or sys.stdout is not reader or is_over.wait(POLL_SECONDS):
                 break
     return 128 + signals.received if signals.received else 0
