@@ -16,8 +16,8 @@ OPEN = {"temperature": 1.0, "top_k": 0, "top_p": 1.0}
 
 def draw(logits: list[float], count: int = 300, **changes: float) -> list[int]:
     settings = SamplingSettings(**(OPEN | changes))
-    generator = torch.Generator().manual_seed(5)
-    return [choose_token(torch.tensor(logits), settings, generator) for _ in range(count)]
+    random = np.random.default_rng(5)
+    return [choose_token(np.array(logits), settings, random) for _ in range(count)]
 
 
 def probabilities(logits: np.ndarray, temperature: float, top_k: int, top_p: float) -> np.ndarray:
@@ -43,13 +43,43 @@ def test_the_distribution(temperature: float, top_k: int, top_p: float) -> None:
     expected = probabilities(logits, temperature, top_k, top_p)
     count = 5000
     drawn = draw(logits.tolist(), count, temperature=temperature, top_k=top_k, top_p=top_p)
-    found = np.bincount(drawn, minlength=12)
+    assert (expected > 0).sum() >= 3
+    assert_distributed(drawn, expected)
+
+
+def assert_distributed(drawn: list[int], expected: np.ndarray) -> None:
+    count, found = len(drawn), np.bincount(drawn, minlength=len(expected))
     assert found[expected == 0].sum() == 0
     kept = expected > 0
     freedom = kept.sum() - 1
-    assert freedom >= 2
     statistic = ((found[kept] - count * expected[kept]) ** 2 / (count * expected[kept])).sum()
-    assert statistic < freedom + 5 * math.sqrt(2 * freedom)
+    assert statistic <= freedom + 5 * math.sqrt(2 * freedom)
+
+
+@pytest.mark.parametrize(("min_p", "temperature"), [(0.1, 1.0), (0.3, 2.0), (1.0, 1.0)])
+def test_min_p_keeps_what_is_nearly_as_likely(min_p: float, temperature: float) -> None:
+    logits = np.random.default_rng(1).normal(0, 1.5, 12)
+    weights = np.exp(logits / temperature)
+    weights[weights < min_p * weights.max()] = 0
+    assert_distributed(draw(logits.tolist(), 5000, min_p=min_p, temperature=temperature), weights / weights.sum())
+
+
+@pytest.mark.parametrize("penalty", [1.5, 0.5])
+def test_a_repetition_penalty_makes_what_was_there_less_likely(penalty: float) -> None:
+    logits = np.array([2.0, 1.0, -1.0, 0.5])
+    context = [0, 2, 2, 2]
+    changed = logits.copy()
+    changed[0], changed[2] = logits[0] / penalty, logits[2] * penalty
+    settings, random = SamplingSettings(**OPEN, repetition_penalty=penalty), np.random.default_rng(3)
+    drawn = [choose_token(logits, settings, random, context) for _ in range(5000)]
+    assert_distributed(drawn, np.exp(changed) / np.exp(changed).sum())
+    assert logits.tolist() == [2.0, 1.0, -1.0, 0.5]
+
+
+def test_a_penalty_can_change_the_likeliest() -> None:
+    settings = SamplingSettings(temperature=0.0, repetition_penalty=1.3)
+    assert choose_token(np.array([2.0, 1.9]), settings, np.random.default_rng(), [0]) == 1
+    assert choose_token(np.array([2.0, 1.9]), settings, np.random.default_rng(), []) == 0
 
 
 def test_temperature_0_takes_the_likeliest() -> None:
@@ -116,6 +146,9 @@ def test_the_generator_decides_and_the_global_one_is_left_alone() -> None:
         *({"top_k": value} for value in (-1, -(10**9))),
         *({"max_new_tokens": value} for value in (0, -5)),
         *({"seed": value} for value in (-1, 2**63)),
+        *({"min_p": value} for value in (-0.1, 1.1, math.nan)),
+        *({"repetition_penalty": value} for value in (0.0, -1.0, math.inf, math.nan)),
+        {"stop": ("end", "")},
     ],
     ids=str,
 )

@@ -92,7 +92,7 @@ def test_how_much_it_writes_is_decided_by_the_configuration_alone(config: RunCon
 
 
 def test_it_looks_for_a_stop_at_each_token(config: RunConfig) -> None:
-    looks = iter([False] * 20 + [True] * 999)
+    looks = iter([False] * 5 + [True] * 999)
     assert write(config, b"x" * 100, is_cancelled=lambda: next(looks)) is None
     assert next(looks) and len(list(looks)) == 999 - 2
 
@@ -103,14 +103,16 @@ def test_a_sample_that_does_not_fit_into_memory_ends_nothing(
     def out_of_memory(*arguments: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr("tui_trainer.training.samples.write_tokens", out_of_memory)
+    monkeypatch.setattr("tui_trainer.training.samples.write_next", out_of_memory)
     assert write(config, b"x" * 100) == []
 
 
 def test_what_it_quotes_is_found(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tui_trainer.training.samples.write_tokens", lambda *arguments: iter(b"hello world"))
+    letters = iter(b"hello world!")
+    config = config.model_copy(update={"sampling": config.sampling.model_copy(update={"prompts": ("x",)})})
+    monkeypatch.setattr("tui_trainer.training.samples.write_next", lambda decoder, texts: [next(letters)] * len(texts))
     (sample, *_) = write(config, b"say hello wor ld hello", 3) or ()
-    assert (sample.tokens, sample.quoted_tokens, sample.quote) == (11, 9, "hello wor")
+    assert (sample.tokens, sample.quoted_tokens, sample.quote) == (12, 9, "hello wor")
 
 
 def test_a_model_that_has_diverged_writes_nothing(config: RunConfig) -> None:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import codecs
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
-from torch import Tensor
+import numpy as np
+import numpy.typing as npt
 
 from tui_trainer.checkpoints import CheckpointStore
 from tui_trainer.data.tokenizers import Tokenizer, load_tokenizer
 from tui_trainer.errors import UserError
-from tui_trainer.inference.sampling import choose_token
+from tui_trainer.inference.continuation import Continuation, write_next
+from tui_trainer.inference.decoder import Decoder
 from tui_trainer.inference.settings import SamplingSettings
-from tui_trainer.model import GPT
+from tui_trainer.inference.stops import StopFinder
 from tui_trainer.runs.directory import RunDirectory
 
 MODEL_PREFIX = "model."
@@ -32,6 +33,15 @@ class Speaker:
     warning: str | None = None
 
 
+@dataclass(frozen=True)
+class Piece:
+    """A part of a text: what can be shown, of how many tokens, and why it is the last one, if it is."""
+
+    text: str
+    tokens: int
+    finish: Literal["stop", "length"] | None = None
+
+
 class TextGenerator:
     """Owns a copy of the weights and its own random numbers, so a training in this process never notices it."""
 
@@ -45,9 +55,14 @@ class TextGenerator:
         self._which = which
         self._config_file = run.config_file
         self._config = run.read_config()
-        self._tokenizer: Tokenizer = load_tokenizer(run.tokenizer)
-        self._model: GPT | None = None
+        self._decoder: Decoder | None = None
+        self.tokenizer: Tokenizer = load_tokenizer(run.tokenizer)
         self.speaker: Speaker | None = None
+
+    @property
+    def context_length(self) -> int:
+        """Tokens that the model sees at once."""
+        return self._config.model.context_length
 
     def refresh(self) -> Speaker:
         """Loads the checkpoint that best (or last) points to now, if it is not loaded yet.
@@ -59,23 +74,14 @@ class TextGenerator:
         if self.speaker is not None and pointed == self.speaker.step:
             return self.speaker
         checkpoint = self._store.load(self._which, prefix=MODEL_PREFIX)
-        # Building on the meta device draws nothing from torch's global generator, which belongs to the trainer.
-        with torch.device("meta"):
-            model = GPT(self._config.model, self._tokenizer.vocab_size)
-        weights = {name.removeprefix(MODEL_PREFIX): tensor for name, tensor in checkpoint.tensors.items()}
-        try:
-            model.load_state_dict(weights, assign=True)
-        except RuntimeError as error:
-            raise UserError(
-                f"{self._config_file}: [model] does not describe the weights; put the old values back"
-            ) from error
-        self._model = model.eval().requires_grad_(requires_grad=False)
+        weights = {name.removeprefix(MODEL_PREFIX): tensor.numpy() for name, tensor in checkpoint.tensors.items()}
+        self._decoder = self._make_decoder(weights)
         self.speaker = Speaker(checkpoint.step, checkpoint.metrics.get("val_loss"), checkpoint.warning)
         return self.speaker
 
     def replaced_characters(self, prompt: str) -> int:
         """How many characters of the prompt the tokenizer does not know and will replace."""
-        return self._tokenizer.encode_prompt(prompt)[1]
+        return self.tokenizer.encode_prompt(prompt)[1]
 
     def stream(
         self,
@@ -84,65 +90,94 @@ class TextGenerator:
         is_cancelled: Callable[[], bool] = lambda: False,
         tokens_per_second: float | None = None,
     ) -> Iterator[str]:
-        """Yields text as it is made, never half a character.
+        """Yields text as it is made, never half a character. See `pieces`."""
+        for piece in self.pieces(prompt, settings, is_cancelled, tokens_per_second):
+            if piece.text:
+                yield piece.text
+
+    def pieces(
+        self,
+        prompt: str | Sequence[int],
+        settings: SamplingSettings,
+        is_cancelled: Callable[[], bool] = lambda: False,
+        tokens_per_second: float | None = None,
+    ) -> Iterator[Piece]:
+        """Yields a piece for each token; the last one says why it is the last.
 
         Args:
-            prompt: what the text goes on from; it is not repeated. Only its end fits into the context.
+            prompt: what the text goes on from, as text or as token ids; it is not repeated. Only its end fits.
             settings: how tokens are chosen.
-            is_cancelled: asked after each token.
+            is_cancelled: asked after each token; the text then ends without a last piece.
             tokens_per_second: the pace; None: as fast as it goes.
 
         Raises:
             UserError: when there is no checkpoint to load or the model has diverged.
         """
-        if self._model is None:
+        for (piece,) in self.pieces_together([prompt], settings, is_cancelled, tokens_per_second):
+            yield piece
+
+    def pieces_together(
+        self,
+        prompts: Sequence[str | Sequence[int]],
+        settings: SamplingSettings,
+        is_cancelled: Callable[[], bool] = lambda: False,
+        tokens_per_second: float | None = None,
+    ) -> Iterator[list[Piece]]:
+        """The same for several prompts at once: a piece of each; a text that is over has empty ones.
+
+        With a seed each text has random numbers of its own: the seed, and its place in the list.
+        """
+        if self._decoder is None:
             self.refresh()
-        model = self._model  # a later refresh must not change the speaker in the middle of a sentence
-        assert model is not None
-        generator = torch.Generator()
-        if settings.seed is None:
-            generator.seed()
-        else:
-            generator.manual_seed(settings.seed)
-        ids = self._tokenizer.encode_prompt(prompt or EMPTY_PROMPT)[0]
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        started = time.monotonic()
-        for token in write_tokens(model, ids, settings, generator):
+        decoder = self._decoder  # a later refresh must not change the speaker in the middle of a sentence
+        assert decoder is not None
+        texts = [_Text(decoder, self.tokenizer, prompt, settings, place) for place, prompt in enumerate(prompts)]
+        due = time.monotonic()
+        while going := [text for text in texts if text.finish is None]:
+            tokens = write_next(decoder, [text.continuation for text in going])
             if is_cancelled():
                 return
-            if text := decoder.decode(self._tokenizer.decode_bytes([token])):
-                yield text
+            fresh = dict(zip(map(id, going), tokens, strict=True))
+            yield [text.take(fresh[id(text)]) if id(text) in fresh else Piece("", 0, text.finish) for text in texts]
             if tokens_per_second:
-                time.sleep(max(0.0, started + 1 / tokens_per_second - time.monotonic()))
-            started = time.monotonic()
-        if text := decoder.decode(b"", final=True):
-            yield text
+                due = max(due + 1 / tokens_per_second, time.monotonic())
+                time.sleep(max(0.0, due - time.monotonic()))
+
+    def _make_decoder(self, weights: Mapping[str, npt.NDArray[np.floating]]) -> Decoder:
+        try:
+            return Decoder(weights, self._config.model, self.tokenizer.vocab_size)
+        except ValueError as error:
+            raise UserError(
+                f"{self._config_file}: [model] does not describe the weights; put the old values back"
+            ) from error
 
 
-def write_tokens(
-    model: GPT, ids: Sequence[int], settings: SamplingSettings, generator: torch.Generator
-) -> Iterator[int]:
-    """Yields `max_new_tokens` token ids that go on from `ids`, of which the model sees the end that fits.
+class _Text:
+    """One of the texts that are written together: tokens to characters, and where it ends."""
 
-    Args:
-        model: in eval mode, on any device.
-        ids: at least one.
-        settings: how tokens are chosen.
-        generator: of the CPU; torch's global one is left alone.
+    def __init__(
+        self,
+        decoder: Decoder,
+        tokenizer: Tokenizer,
+        prompt: str | Sequence[int],
+        settings: SamplingSettings,
+        place: int,
+    ) -> None:
+        ids = tokenizer.encode_prompt(prompt or EMPTY_PROMPT)[0] if isinstance(prompt, str) else prompt
+        self.continuation = Continuation(decoder, ids, settings, place)
+        self.finish: Literal["stop", "length"] | None = None
+        self._left = settings.max_new_tokens
+        self._tokenizer = tokenizer
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._stops = StopFinder(settings.stop)
 
-    Raises:
-        UserError: when the model has diverged.
-    """
-    seen = list(ids)
-    for _ in range(settings.max_new_tokens):
-        seen = seen[-model.config.context_length :]
-        token = choose_token(_next_logits(model, seen), settings, generator)
-        seen.append(token)
-        yield token
-
-
-@torch.inference_mode()
-def _next_logits(model: GPT, ids: list[int]) -> Tensor:
-    """The logits (V,) of what follows these ids."""
-    hidden = model.hidden_states(torch.tensor([ids], device=model.wte.weight.device))
-    return model.logits(hidden[0, -1]).float().cpu()
+    def take(self, token: int) -> Piece:
+        self._left -= 1
+        text = self._stops.take(self._decoder.decode(self._tokenizer.decode_bytes([token])))
+        if not self._left and not self._stops.is_over:
+            text += self._stops.take(self._decoder.decode(b"", final=True)) + self._stops.rest()
+        if self._stops.is_over:
+            self.finish = "stop"
+        elif not self._left:
+            self.finish = "length"
+        return Piece(text, 1, self.finish)

@@ -11,7 +11,7 @@ from tui_trainer.errors import UserError
 
 @dataclass(frozen=True)
 class SamplingSettings:
-    """Temperature, then top-k, then top-p; `seed` None draws a new one each time.
+    """Repetition penalty, temperature, then top-k, top-p and min-p; `seed` None draws a new one each time.
 
     Raises:
         UserError: naming the setting and what it may be.
@@ -22,6 +22,9 @@ class SamplingSettings:
     top_p: float = 0.95
     max_new_tokens: int = 120
     seed: int | None = None
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    stop: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.temperature) and self.temperature >= 0):
@@ -30,6 +33,12 @@ class SamplingSettings:
             raise UserError(f"top-k = {self.top_k}: must be 0 (all tokens) or more")
         if not 0 < self.top_p <= 1:
             raise UserError(f"top-p = {self.top_p:g}: must be above 0 and at most 1 (all tokens)")
+        if not 0 <= self.min_p <= 1:
+            raise UserError(f"min-p = {self.min_p:g}: must be at least 0 (all tokens) and at most 1")
+        if not (math.isfinite(self.repetition_penalty) and self.repetition_penalty > 0):
+            raise UserError(f"repetition penalty = {self.repetition_penalty:g}: must be above 0; 1 changes nothing")
+        if not all(self.stop):
+            raise UserError("stop: must not be empty; leave it out to stop at the last token only")
         if self.max_new_tokens < 1:
             raise UserError(f"max new tokens = {self.max_new_tokens}: must be at least 1")
         if self.seed is not None and not 0 <= self.seed < 2**63:
@@ -38,4 +47,11 @@ class SamplingSettings:
 
 def settings_from(config: SamplingConfig) -> SamplingSettings:
     """The settings a run's configuration asks for."""
-    return SamplingSettings(config.temperature, config.top_k, config.top_p, config.max_new_tokens)
+    return SamplingSettings(
+        temperature=config.temperature,
+        top_k=config.top_k,
+        top_p=config.top_p,
+        max_new_tokens=config.max_new_tokens,
+        min_p=config.min_p,
+        repetition_penalty=config.repetition_penalty,
+    )

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -45,6 +47,10 @@ class Learner:
         tensors |= self.optimizers.tensors()
         tensors |= random_state.capture(self.device)
         return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
+
+    def weights(self) -> dict[str, npt.NDArray[np.float32]]:
+        """The weights as they are, for a decoder that writes before the next step."""
+        return {name: tensor.detach().float().cpu().numpy() for name, tensor in self.model.state_dict().items()}
 
     def renew_scaler(self) -> None:
         """Forgets a step that broke off between unscaling and updating, which torch's own scaler cannot."""

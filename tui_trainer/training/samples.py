@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from tui_trainer.config import RunConfig
 from tui_trainer.data.quotes import longest_quote
@@ -15,7 +14,9 @@ from tui_trainer.data.tokenizers import Tokenizer
 from tui_trainer.errors import UserError
 from tui_trainer.estimates import sample_tokens
 from tui_trainer.events import SampleGenerated
-from tui_trainer.inference.generator import EMPTY_PROMPT, write_tokens
+from tui_trainer.inference.continuation import Continuation, write_next
+from tui_trainer.inference.decoder import Decoder
+from tui_trainer.inference.generator import EMPTY_PROMPT
 from tui_trainer.inference.settings import SamplingSettings, settings_from
 from tui_trainer.training.failures import is_out_of_memory
 from tui_trainer.training.learner import Learner
@@ -41,46 +42,56 @@ class SampleWriter:
     def write(
         self, learner: Learner, config: RunConfig, step: int, is_cancelled: Callable[[], bool]
     ) -> list[SampleGenerated] | None:
-        """A sample for each prompt, or None when it was cancelled; the model is in train mode again afterwards."""
+        """A sample for each prompt, or None when it was cancelled."""
         settings = replace(settings_from(config.sampling), max_new_tokens=sample_tokens(config))
-        samples = []
-        learner.model.eval()
         try:
-            for number, prompt in enumerate(config.sampling.prompts, 1):
-                seed = ((config.training.seed * 1_000_003 + step) * 1_000_003 + number) % 2**63
-                sample = self._write_one(learner, step, prompt, replace(settings, seed=seed), is_cancelled)
-                if sample is None:
+            decoder = Decoder(learner.weights(), config.model, self._tokenizer.vocab_size)
+            texts = [
+                _Text(decoder, self._tokenizer, prompt, replace(settings, seed=_seed(config, step, number)))
+                for number, prompt in enumerate(config.sampling.prompts, 1)
+            ]
+            for _ in range(settings.max_new_tokens):
+                _write_on(decoder, texts)
+                if is_cancelled():
                     return None
-                samples.append(sample)
         except UserError:  # The logits are not finite: the next step says so.
-            return samples
+            return []
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            return samples  # A run must not end for want of a sample.
-        finally:
-            learner.model.train()
-        return samples
+            return []  # A run must not end for want of a sample.
+        return [self._describe(text, step) for text in texts]
 
-    def _write_one(
-        self, learner: Learner, step: int, prompt: str, settings: SamplingSettings, is_cancelled: Callable[[], bool]
-    ) -> SampleGenerated | None:
-        generator = torch.Generator().manual_seed(settings.seed or 0)
-        ids = self._tokenizer.encode_prompt(prompt or EMPTY_PROMPT)[0]
-        written: list[int] = []
-        with learner.precision.autocast(learner.device):
-            for token in write_tokens(learner.model, ids, settings, generator):
-                written.append(token)
-                if is_cancelled():
-                    return None
-        start, length = longest_quote(written, self._train)
+    def _describe(self, text: _Text, step: int) -> SampleGenerated:
+        start, length = longest_quote(text.written, self._train)
         decode = self._tokenizer.decode_bytes
         return SampleGenerated(
             step=step,
-            prompt=prompt,
-            text=decode(written).decode("utf-8", "replace"),
-            settings=asdict(settings),
-            tokens=len(written),
+            prompt=text.prompt,
+            text=decode(text.written).decode("utf-8", "replace"),
+            settings=asdict(text.settings),
+            tokens=len(text.written),
             quoted_tokens=length,
-            quote=decode(written[start : start + length]).decode("utf-8", "replace"),
+            quote=decode(text.written[start : start + length]).decode("utf-8", "replace"),
         )
+
+
+class _Text:
+    """What is written after one prompt."""
+
+    def __init__(self, decoder: Decoder, tokenizer: Tokenizer, prompt: str, settings: SamplingSettings) -> None:
+        ids = tokenizer.encode_prompt(prompt or EMPTY_PROMPT)[0]
+        self.prompt, self.settings = prompt, settings
+        self.continuation = Continuation(decoder, ids, settings)
+        self.written: list[int] = []
+
+
+def _write_on(decoder: Decoder, texts: Sequence[_Text]) -> None:
+    """One more token of each; a preset without prompts has none."""
+    tokens = write_next(decoder, [text.continuation for text in texts])
+    for text, token in zip(texts, tokens, strict=True):
+        text.written.append(token)
+
+
+def _seed(config: RunConfig, step: int, number: int) -> int:
+    return ((config.training.seed * 1_000_003 + step) * 1_000_003 + number) % 2**63
