@@ -8,8 +8,8 @@ import pytest
 from tui_trainer.cli.plain_answer import Answers
 from tui_trainer.cli.plain_commands import Commands
 from tui_trainer.console.spoken import Narrator
+from tui_trainer.inference.generation import PACED_TOKENS_PER_SECOND
 from tui_trainer.monitor.follower import RunFollower
-from tui_trainer.tui.generation import PACED_TOKENS_PER_SECOND
 
 
 @pytest.fixture

@@ -5,21 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from tui_trainer.cli.writers import open_writer
 from tui_trainer.console.spoken_state import told_text
 from tui_trainer.console.spoken_words import in_words, sentence, whole
 from tui_trainer.errors import UserError
+from tui_trainer.inference.generation import Generation
 from tui_trainer.inference.settings import settings_from
+from tui_trainer.inference.writer import Writer
 from tui_trainer.monitor.follower import RunFollower
 from tui_trainer.runs.directory import RunDirectory
-from tui_trainer.tui.generation import Generation
-from tui_trainer.tui.services import Writer
-
-
-def open_writer(run: RunDirectory) -> Writer:
-    """A writer for a run; imports torch."""
-    from tui_trainer.inference.generator import TextGenerator
-
-    return TextGenerator(run)
 
 
 class Answers:

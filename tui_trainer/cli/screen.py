@@ -15,6 +15,7 @@ from tui_trainer.cli.signals import SignalWatcher
 from tui_trainer.cli.summary import summary_lines
 from tui_trainer.cli.terminal_loss import TerminalLoss
 from tui_trainer.cli.watching import finish
+from tui_trainer.cli.writers import open_writer
 from tui_trainer.config import RunConfig
 from tui_trainer.monitor.safe_text import safe_text
 from tui_trainer.presets import Preset
@@ -23,7 +24,7 @@ from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.training.launch import NewRun, ResumedRun
 from tui_trainer.tui.app import TrainerApp
 from tui_trainer.tui.driver import SurvivingDriver, driver_on
-from tui_trainer.tui.services import Services, Writer
+from tui_trainer.tui.services import Services
 from tui_trainer.tui.terminal import environment_at_start, judge_terminal
 from tui_trainer.tui.theme_choice import choose_theme
 
@@ -98,7 +99,7 @@ def show_screen(what: Shown, *, is_outliving: bool = True, is_readonly: bool = F
 
 def _make_app(program: _Program, what: Shown, is_readonly: bool, new_app: Callable[..., TrainerApp]) -> TrainerApp:
     steer = None if is_readonly else _steer
-    services = Services(program.launch_preset, _open_writer, steer, AttachedRun)
+    services = Services(program.launch_preset, open_writer, steer, AttachedRun)
     if isinstance(what, NewRun):
         return new_app(services, training=(program.launch(what), what.preset))
     if isinstance(what, ResumedRun):
@@ -112,12 +113,6 @@ def _make_app(program: _Program, what: Shown, is_readonly: bool, new_app: Callab
 
 def _steer(run: RunDirectory, action: str, value: Any) -> str:
     return send_command(run.control, action, name_requester(), value)
-
-
-def _open_writer(run: RunDirectory) -> Writer:
-    from tui_trainer.inference.generator import TextGenerator
-
-    return TextGenerator(run)
 
 
 def _let_go(app: TrainerApp) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,6 +19,7 @@ from tui_trainer.inference.continuation import Continuation, write_next
 from tui_trainer.inference.decoder import Decoder
 from tui_trainer.inference.settings import SamplingSettings
 from tui_trainer.inference.stops import StopFinder
+from tui_trainer.inference.threads import on_one_core
 from tui_trainer.runs.directory import RunDirectory
 
 MODEL_PREFIX = "model."
@@ -132,6 +134,16 @@ class TextGenerator:
         decoder = self._decoder  # a later refresh must not change the speaker in the middle of a sentence
         assert decoder is not None
         texts = [_Text(decoder, self.tokenizer, prompt, settings, place) for place, prompt in enumerate(prompts)]
+        with on_one_core() if tokens_per_second else nullcontext():
+            yield from self._write(decoder, texts, is_cancelled, tokens_per_second)
+
+    def _write(
+        self,
+        decoder: Decoder,
+        texts: Sequence[_Text],
+        is_cancelled: Callable[[], bool],
+        tokens_per_second: float | None,
+    ) -> Iterator[list[Piece]]:
         due = time.monotonic()
         while going := [text for text in texts if text.finish is None]:
             tokens = write_next(decoder, [text.continuation for text in going])

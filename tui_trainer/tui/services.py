@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tui_trainer.config import RunConfig
-from tui_trainer.inference.settings import SamplingSettings
+from tui_trainer.inference.writer import Writer
 from tui_trainer.runs.directory import RunDirectory
 
 
@@ -42,38 +42,6 @@ class Training(Protocol):
     @property
     def has_moved(self) -> bool:
         """Whether another process has it now."""
-
-
-class Speaker(Protocol):
-    """Which checkpoint is talking."""
-
-    @property
-    def step(self) -> int: ...
-
-    @property
-    def val_loss(self) -> float | None: ...
-
-    @property
-    def warning(self) -> str | None: ...
-
-
-class Writer(Protocol):
-    """Writes text with the best checkpoint of one run, as `inference.generator.TextGenerator` does."""
-
-    def refresh(self) -> Speaker:
-        """Loads the checkpoint that is best now."""
-
-    def replaced_characters(self, prompt: str) -> int:
-        """Characters of the prompt that are not in the vocabulary."""
-
-    def stream(
-        self,
-        prompt: str,
-        settings: SamplingSettings,
-        is_cancelled: Callable[[], bool],
-        tokens_per_second: float | None,
-    ) -> Iterator[str]:
-        """Text as it is made."""
 
 
 def refuse_to_open(run: RunDirectory) -> Training:

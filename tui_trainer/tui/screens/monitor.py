@@ -13,6 +13,7 @@ from textual.containers import Horizontal
 from textual.widgets import Label
 
 from tui_trainer.events import Record
+from tui_trainer.inference.writer import Writer
 from tui_trainer.monitor.controls import control_news
 from tui_trainer.monitor.follower import RunFollower, open_follower
 from tui_trainer.runs.control import name_requester, setting_value
@@ -20,7 +21,7 @@ from tui_trainer.tui.keys import CHART_ACTIONS, MONITOR_KEYS, STEERING_ACTIONS, 
 from tui_trainer.tui.precise_updates import PreciseScreen
 from tui_trainer.tui.screens.question import ask_how_to_leave, ask_whether_to_stop
 from tui_trainer.tui.screens.setting_question import ask_for_last_step, ask_for_rate
-from tui_trainer.tui.services import Services, Training, Writer
+from tui_trainer.tui.services import Services, Training
 from tui_trainer.tui.widgets.chart import Chart
 from tui_trainer.tui.widgets.event_feed import EventFeed
 from tui_trainer.tui.widgets.figures import Figures

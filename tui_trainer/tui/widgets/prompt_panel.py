@@ -14,12 +14,12 @@ from textual.widgets import Input, Label
 
 from tui_trainer.config import SamplingConfig
 from tui_trainer.errors import UserError
+from tui_trainer.inference.generation import Generation
 from tui_trainer.inference.settings import SamplingSettings
+from tui_trainer.inference.writer import Speaker, Writer
 from tui_trainer.monitor import numbers
 from tui_trainer.monitor.follower import RunFollower
 from tui_trainer.monitor.safe_text import safe_line, safe_text
-from tui_trainer.tui.generation import Generation
-from tui_trainer.tui.services import Speaker, Writer
 from tui_trainer.tui.widgets.answer import Answer
 
 STREAM_SECONDS = 0.1

@@ -8,7 +8,7 @@ from queue import Empty, SimpleQueue
 
 from tui_trainer.errors import UserError
 from tui_trainer.inference.settings import SamplingSettings
-from tui_trainer.tui.services import Speaker, Writer
+from tui_trainer.inference.writer import Speaker, Writer
 
 PACED_TOKENS_PER_SECOND = 20.0
 """While a training shares the machine, so that its steps go on."""
