@@ -20,6 +20,18 @@ class SvgExtension(SingleFileSnapshotExtension):
     _write_mode = WriteMode.TEXT
 
 
+class TextExtension(SingleFileSnapshotExtension):
+    """Rows of characters."""
+
+    file_extension = "txt"
+    _write_mode = WriteMode.TEXT
+
+
+@pytest.fixture
+def page(snapshot):
+    return snapshot.use_extension(TextExtension)
+
+
 @pytest.fixture
 def picture(snapshot):
     return snapshot.use_extension(SvgExtension)

@@ -70,16 +70,3 @@ async def test_without_a_run_there_is_only_the_guide():
         await pilot.pause()
         shown = text_of(app)
     assert "혼란도" in shown and "this run" not in shown
-
-
-@pytest.mark.parametrize("size", [(40, 12), (80, 24)], ids=lambda size: f"{size[0]}x{size[1]}")
-async def test_picture_of_the_explanation_of_a_run(services, record_of, picture, size):
-    run = record_of("quick-test", 0.55, start=START | {"parameter_groups": GROUPS[:2]}, also=ALSO)
-    app = app_on(services, RecordedTraining(run))
-    async with app.run_test(size=size) as pilot:
-        await catch_up(pilot)
-        await pilot.press("question_mark")
-        await pilot.pause()
-        app.screen.query_one("#explain").scroll_end(animate=False)
-        await pilot.pause()
-        assert app.export_screenshot(title="") == picture

@@ -7,7 +7,6 @@ from recorded import RECORDINGS, RecordedTraining, app_on, catch_up, text_of
 from textual import events
 from textual.widgets import Input
 
-from tui_trainer.events import AdviceRaised, RolledBack, SampleGenerated, StepSkipped
 from tui_trainer.tui import theme
 from tui_trainer.tui.app import TrainerApp
 from tui_trainer.tui.screens.explain import ExplainScreen
@@ -15,7 +14,6 @@ from tui_trainer.tui.screens.monitor import MonitorScreen
 from tui_trainer.tui.screens.question import Question
 from tui_trainer.tui.widgets.chart import Chart
 
-SIZES = [(40, 12), (80, 24), (120, 40), (200, 50)]
 
 
 def footer_keys(app: TrainerApp) -> set[str]:
@@ -26,34 +24,11 @@ def footer_keys(app: TrainerApp) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-async def test_picture_of_a_running_training(services, record_of, picture, size):
-    app = app_on(services, RecordedTraining(record_of("quick-test", 0.55)))
-    async with app.run_test(size=size) as pilot:
-        await catch_up(pilot)
-        assert app.export_screenshot(title="") == picture
-
-
 @pytest.mark.parametrize("name", [theme.DARK.name, theme.LIGHT.name])
 async def test_picture_of_an_overfitting_run(services, record_of, picture, name):
     app = app_on(services, RecordedTraining(record_of("overfitting", 0.5)), "my-text")
     async with app.run_test(size=(120, 40)) as pilot:
         app.theme = name
-        await catch_up(pilot)
-        assert app.export_screenshot(title="") == picture
-
-
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-async def test_picture_of_a_run_that_recovered(services, record_of, picture, size):
-    also = [
-        StepSkipped(1221, "non_finite", None, None),
-        RolledBack(1200, 1240, "loss 9.112 after 3.715", 0.5),
-        SampleGenerated(1200, "The value of", " the name is evaluated in the order of the list.", {}, 12, 3, "x"),
-        AdviceRaised("gradients", "warning", "clipped in 97 of 100 steps", "A lower learning rate.", 1200, {}),
-        AdviceRaised("plateau", "note", "val fell 0.002 in 5 evaluations", "Stop here.", 1200, {}),
-    ]
-    app = app_on(services, RecordedTraining(record_of("quick-test", 0.55, also=also)))
-    async with app.run_test(size=size) as pilot:
         await catch_up(pilot)
         assert app.export_screenshot(title="") == picture
 

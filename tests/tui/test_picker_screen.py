@@ -16,14 +16,6 @@ def picker(launch=None) -> TrainerApp:
     return TrainerApp(Services(launch, None), presets=list_presets())
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=lambda size: f"{size[0]}x{size[1]}")
-async def test_picture_of_the_picker(picture, size):
-    app = picker()
-    async with app.run_test(size=size) as pilot:
-        await pilot.pause()
-        assert app.export_screenshot(title="") == picture
-
-
 async def test_quick_test_is_first_and_highlighted_and_enter_starts_it():
     launched = []
 

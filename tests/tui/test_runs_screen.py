@@ -21,14 +21,6 @@ def opening(services: Services) -> Services:
     return Services(services.launch, services.open_writer, None, open_run)
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=lambda size: f"{size[0]}x{size[1]}")
-async def test_picture_of_the_runs(opening, record_of, picture, size):
-    app = TrainerApp(opening, runs=[record_of("quick-test", 0.5, step=1122, max_steps=2244)])
-    async with app.run_test(size=size) as pilot:
-        await pilot.pause()
-        assert app.export_screenshot(title="").replace(str(record_of.root), "/runs") == picture
-
-
 async def test_enter_opens_a_run_and_b_comes_back(opening, record_of):
     app = TrainerApp(opening, runs=[record_of("quick-test", 0.5)])
     async with app.run_test(size=(120, 40)) as pilot:
