@@ -18,7 +18,8 @@ POINTS = st.lists(POINT, max_size=20) | st.lists(POINT, min_size=60, max_size=12
 """How many steps each point is after the one before, and its value."""
 
 
-AT_ANY_SIZE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+AT_ANY_SIZE = settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+"""Each of the three sizes gets so many."""
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +91,7 @@ def test_the_newest_steps_of_a_long_run_are_kept_one_by_one(long_series):
 
 
 @given(points=POINTS, cuts=st.lists(st.integers(0, 120)), drops=st.dictionaries(st.integers(0, 5), st.integers(0, 400)))
-@settings(AT_ANY_SIZE, max_examples=150)
+@settings(AT_ANY_SIZE, max_examples=80)
 def test_many_at_once_are_the_same_as_one_by_one(small, points, cuts, drops):
     single, bulk = Series(), Series()
     borders = sorted({0, len(points), *(cut for cut in cuts if cut < len(points))})
@@ -142,7 +143,7 @@ def test_each_bucket_is_the_summary_of_its_points(small, points):
 
 
 @given(points=POINTS, count=st.integers(1, 60), first=st.integers(0, 300), width=st.integers(1, 400))
-@settings(AT_ANY_SIZE, max_examples=200)
+@settings(AT_ANY_SIZE, max_examples=80)
 def test_every_spike_is_visible_at_any_zoom(small, points, count, first, width):
     """What happened in sight is within the bounds of the column of its bucket."""
     series, last = filled(at_steps(points)), first + width

@@ -105,7 +105,7 @@ def test_blocks_end_where_another_line_or_a_segment_begins():
 
 
 @given(st.lists(st.sampled_from([LINE, LINE.replace(b"true", b"false")]), min_size=1, max_size=4), st.data())
-@settings(max_examples=600)
+@settings(max_examples=300)
 def test_damaged_bytes_are_read_as_the_codec_reads_them(lines, data):
     text = bytearray(b"".join(lines))
     for _ in range(data.draw(st.integers(1, 4))):
@@ -116,7 +116,7 @@ def test_damaged_bytes_are_read_as_the_codec_reads_them(lines, data):
 
 
 @given(st.data())
-@settings(max_examples=600)
+@settings(max_examples=300)
 def test_bytes_that_are_missing_or_too_many_are_read_as_the_codec_reads_them(data):
     text = LINE * 3
     start = data.draw(st.integers(0, len(text) - 1))

@@ -38,12 +38,12 @@ async def test_partial_updates_add_up(services, record_of, size):
     async with app.run_test(headless=False, size=size) as pilot:
         for _ in range(3):
             app.screen.look()
-            await pilot.pause(0.1)
+            await pilot.pause()
         TerminalDriver.written.clear()
         for length in range(start, len(whole), 4_000):
             run.event_log.write_bytes(whole[:length])
             app.screen.look()
-            await pilot.pause(0.05)
+            await pilot.pause()
         assert [line.rstrip() for line in terminal.display] == text_of(app)
     frames = [size for size in TerminalDriver.written if size > 100]
     assert len(frames) > 8, "nothing was updated"

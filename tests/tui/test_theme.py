@@ -113,17 +113,18 @@ def test_a_terminal_gets_a_theme_that_it_can_show(colours, expected):
     assert theme.theme_for(TerminalKind(colours=colours)) is expected
 
 
-@pytest.mark.parametrize("name", [*(each.name for each in THEMES), "nord", "textual-light", "ansi-light"])
-async def test_the_monitor_wears_every_theme(record_of, services, name):
+async def test_the_monitor_wears_every_theme(record_of, services):
     app = app_on(services, RecordedTraining(record_of("overfitting")))
     async with app.run_test(size=(120, 40)) as pilot:
-        app.theme = name
         await catch_up(pilot)
-        pane = app.screen.query_one("#figures", Pane)
-        styles = {role: pane.get_component_rich_style(f"pane--{role}") for role in ROLES}
-        assert styles["val"].color == Color.parse(app.theme_variables["val"]).rich_color
-        assert styles["train"] != styles["val"] and styles["label"] != styles["value"]
-        assert styles["band"] != styles["train"]
+        for name in (*(each.name for each in THEMES), "nord", "textual-light", "ansi-light"):
+            app.theme = name
+            await pilot.pause()
+            pane = app.screen.query_one("#figures", Pane)
+            styles = {role: pane.get_component_rich_style(f"pane--{role}") for role in ROLES}
+            assert styles["val"].color == Color.parse(app.theme_variables["val"]).rich_color
+            assert styles["train"] != styles["val"] and styles["label"] != styles["value"]
+            assert styles["band"] != styles["train"]
 
 
 @pytest.mark.parametrize("theme", [HIGH_CONTRAST, COLOUR_BLIND, SIXTEEN, PLAIN], ids=lambda theme: theme.name)
