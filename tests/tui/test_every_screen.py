@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from shutil import copytree
 
 import pytest
 from recorded import RecordedTraining, app_on, catch_up, text_of
@@ -44,14 +45,23 @@ class Place:
 
     open_app: OpenApp
     keys: tuple[str, ...] = ()
+    keys_at_each_size: tuple[str, ...] = ()
 
 
 def pick(services: Services, record_of: RecordOf) -> TrainerApp:
     return TrainerApp(services, presets=list_presets())
 
 
-def list_one(services: Services, record_of: RecordOf) -> TrainerApp:
-    return TrainerApp(services, runs=[record_of("quick-test", 0.5, step=1122, max_steps=2244)])
+def list_runs(services: Services, record_of: RecordOf) -> TrainerApp:
+    """One that trains, and one with a long name that wrote nothing about itself."""
+    training = record_of("quick-test", 0.5, step=1122, max_steps=2244)
+    other = RunDirectory(training.path.with_name("20261122-091500-shakespeare-char"))
+    copytree(training.path, other.path)
+    other.manifest.write_text('{"id": "20261122-091500-shakespeare-char", "preset": "shakespeare-char"}')
+    other.status_file.unlink()
+    (training.checkpoints / "best.json").write_text('{"step": 1122}')
+    (training.checkpoints / "step-00001122.json").write_text('{"metrics": {"val_loss": 4.3022}}')
+    return TrainerApp(services, runs=[training, other])
 
 
 def list_none(services: Services, record_of: RecordOf) -> TrainerApp:
@@ -69,13 +79,13 @@ def watch_recovered(services: Services, record_of: RecordOf) -> TrainerApp:
 PLACES = {
     "picker": Place(pick),
     "picker-of-the-largest": Place(pick, ("end",)),
-    "runs": Place(list_one),
+    "runs": Place(list_runs),
     "no-runs": Place(list_none),
     "monitor": Place(watch),
     "monitor-with-advice": Place(watch_recovered),
     "prompt": Place(watch, ("p",)),
     "explain": Place(pick, ("question_mark",)),
-    "explain-this-run": Place(watch_recovered, ("question_mark", "end")),
+    "explain-this-run": Place(watch_recovered, ("question_mark",), ("end",)),
     "leave": Place(watch, ("q",)),
     "stop": Place(watch, ("x",)),
     "learning-rate": Place(watch, ("r",)),
@@ -87,11 +97,13 @@ PLACES = {
 async def test_text_of(steered, record_of, page, name):
     """One app is resized from the largest down, as a person does it."""
     app = PLACES[name].open_app(steered.services, record_of)
+    app.animation_level = "none"
     pages = []
     async with app.run_test(size=SIZES[-1]) as pilot:
         await arrive(pilot, PLACES[name].keys)
         for width, height in reversed(SIZES):
             await pilot.resize_terminal(width, height)
+            await pilot.press(*PLACES[name].keys_at_each_size)
             pages.append(f"{width}×{height}\n{rows_of(app)}\n")
     assert "\n".join(reversed(pages)) == page
 
@@ -108,7 +120,7 @@ def rows_of(app: TrainerApp) -> str:
     return "\n".join(line.rstrip() for line in text_of(app).splitlines())
 
 
-@pytest.mark.parametrize("open_app", [pick, list_one, watch], ids=lambda open_app: open_app.__name__)
+@pytest.mark.parametrize("open_app", [pick, list_runs, watch], ids=lambda open_app: open_app.__name__)
 async def test_too_small_a_screen_says_only_that(services, record_of, open_app):
     app = open_app(services, record_of)
     async with app.run_test(size=SIZES[0]) as pilot:

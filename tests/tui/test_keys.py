@@ -28,6 +28,10 @@ def test_the_help_names_every_key():
         assert key.shown in shown and key.help in shown
 
 
+def test_the_help_shows_keys_as_they_are_on_a_keyboard():
+    assert max(len(key.shown) for key in (*MONITOR_KEYS, *EVERYWHERE)) <= len("space")
+
+
 async def test_the_footer_shows_what_the_table_says_and_works_now(steered, record_of):
     app = app_on(steered.services, RecordedTraining(record_of("quick-test", 0.5)))
     async with app.run_test(size=(120, 40)) as pilot:

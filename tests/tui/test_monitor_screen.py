@@ -15,7 +15,6 @@ from tui_trainer.tui.screens.question import Question
 from tui_trainer.tui.widgets.chart import Chart
 
 
-
 def footer_keys(app: TrainerApp) -> set[str]:
     return {
         active.binding.description

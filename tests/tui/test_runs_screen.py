@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from recorded import RecordedTraining, text_of, wait_until
 
@@ -47,3 +49,13 @@ async def test_o_in_the_picker_lists_the_runs_and_escape_comes_back(opening):
         await wait_until(pilot, lambda: isinstance(app.screen, RunsScreen))
         await pilot.press("escape")
         await wait_until(pilot, lambda: isinstance(app.screen, PickerScreen))
+
+
+async def test_a_name_that_no_width_holds_is_cut_and_keeps_its_line(opening, record_of):
+    run = record_of("quick-test", 0.5)
+    run.manifest.write_text(json.dumps({"id": "somebody-likes-long-names-" * 4, "preset": "x"}))
+    app = TrainerApp(opening, runs=[run, run])
+    async with app.run_test(size=(40, 12)) as pilot:
+        await pilot.pause()
+        lines = [line.rstrip() for line in text_of(app).splitlines() if "likes" in line]
+        assert len(lines) == 2 and all(line.endswith("…") and len(line) <= 40 for line in lines)

@@ -13,6 +13,7 @@ Line = list[Span]
 
 NAME_WIDTH = 15
 """Cells for the name of an `entry`."""
+NARROW = 3 * NAME_WIDTH
 
 
 def width_of(line: Line) -> int:
@@ -53,8 +54,10 @@ def wrap(text: str, width: int) -> list[str]:
 
 
 def entry(name: str, text: str, width: int) -> list[Line]:
-    """A name and beside it what it means, in as many lines as that needs."""
-    pieces = wrap(text, max(10, width - NAME_WIDTH))
+    """A name and beside it what it means, in as many lines as that needs; below it where there is no room."""
+    if width < NARROW or cell_len(name) >= NAME_WIDTH:
+        return [[(name, "value")], *[[("  " + piece, "label")] for piece in wrap(text, width - 2)]]
+    pieces = wrap(text, width - NAME_WIDTH)
     first: Line = [(name.ljust(NAME_WIDTH), "value"), (pieces[0], "label")]
     return [first, *[[(" " * NAME_WIDTH + piece, "label")] for piece in pieces[1:]]]
 

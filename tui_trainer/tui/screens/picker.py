@@ -25,6 +25,10 @@ class PresetList(OptionList):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "start")]
     can_start = True
 
+    def on_resize(self) -> None:
+        """What is highlighted stays in sight."""
+        self.scroll_to_highlight()
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """The footer offers to start only what can start."""
         return self.can_start if action == "select" else True

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
+from textual.widget import Widget
 from textual.widgets import Label
 
 
@@ -48,9 +49,8 @@ class Question(ModalScreen[str]):
     def compose(self) -> ComposeResult:
         with Vertical(id="question"):
             yield Label(Content(self._text), id="question-text")
-            for answer in self._answers:
-                yield Label(_line(answer.keys[0], answer.text), classes="answer")
-            yield Label(_line("esc", self._way_back), classes="answer")
+            answers = [(answer.keys[0], answer.text) for answer in self._answers]
+            yield from answer_lines([*answers, ("esc", self._way_back)])
 
     def action_answer(self, value: str) -> None:
         self.dismiss(value)
@@ -63,8 +63,13 @@ class Question(ModalScreen[str]):
         return next(answer.value for answer in self._answers if key in answer.keys)
 
 
-def _line(key: str, text: str) -> Content:
-    return Content.assemble((key.ljust(5), "bold"), text)
+def answer_lines(answers: Sequence[tuple[str, str]]) -> Iterator[Widget]:
+    """Keys below each other and beside each what it does, also where that takes two lines."""
+    width = max(len(key) for key, _ in answers) + 2
+    for key, text in answers:
+        sign = Label(Content.assemble((key, "bold")), classes="answer-key")
+        sign.styles.width = width
+        yield Horizontal(sign, Label(Content(text), classes="answer"), classes="answer-line")
 
 
 def ask_how_to_leave(*, can_detach: bool) -> Question:

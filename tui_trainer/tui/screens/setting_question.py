@@ -13,6 +13,7 @@ from textual.widgets import Input, Label
 
 from tui_trainer.monitor.follower import RunFollower
 from tui_trainer.monitor.safe_text import safe_line
+from tui_trainer.tui.screens.question import answer_lines
 
 
 class SettingQuestion(ModalScreen[str]):
@@ -38,8 +39,8 @@ class SettingQuestion(ModalScreen[str]):
         with Vertical(id="question"):
             yield Label(Content(self._setting), id="question-text")
             yield Input(self._value, id="new-value", compact=True, max_length=24, select_on_focus=True)
-            yield Label(Content(self._hint), classes="answer", id="setting-hint")
-            yield Label(Content("enter  change it from the next step on      esc  leave it"), classes="answer")
+            yield Label(Content(self._hint), id="setting-hint")
+            yield from answer_lines([("enter", "change it from the next step"), ("esc", "leave it")])
 
     def on_input_submitted(self, message: Input.Submitted) -> None:
         """Enter."""

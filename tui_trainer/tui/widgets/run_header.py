@@ -41,7 +41,7 @@ class RunHeader(RunPane):
         left: Line = [(" tui-trainer", "accent"), (" ▸", "quiet")] if width >= NARROW else []
         left += [(" ", ""), (safe_line(self.preset), "value")]
         if self.follower and width >= WIDE:
-            left += [(" ▸ ", "quiet"), (_short_id(self.follower.run.run_id), "label")]
+            left += [(" ▸ ", "quiet"), (short_id(self.follower.run.run_id), "label")]
         return [spread(left, self._right(width), width)]
 
     def _right(self, width: int) -> Line:
@@ -84,7 +84,7 @@ def _phase_of(header: RunHeader) -> str:
     return text
 
 
-def _short_id(run_id: str) -> str:
+def short_id(run_id: str) -> str:
     """20261123-164012-quick-test as 1123-1640: enough to tell today's runs apart."""
     date, _, rest = run_id.partition("-")
     time_of_day = rest.partition("-")[0]
