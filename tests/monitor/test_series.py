@@ -246,6 +246,13 @@ def test_what_was_dropped_is_gone(small, points, resumed_from):
     assert all(bucket.high == bucket.last == 1.0 and bucket.last_step <= resumed_from for bucket in series)
 
 
+def test_every_step_can_be_gone_back_to(small):
+    for resumed_from in range(81):
+        series = filled((step, 1.0 if step <= resumed_from else 99.0) for step in range(1, 81))
+        series.drop_after(resumed_from)
+        assert all(bucket.high == 1.0 and bucket.last_step <= resumed_from for bucket in series)
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.integers(1, 30_000), st.integers(0, 30_000))
 def test_a_resume_costs_little_of_what_came_before_its_step(total, resumed_from):
