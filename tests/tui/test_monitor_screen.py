@@ -10,7 +10,7 @@ from textual.widgets import Input
 from tui_trainer.tui import theme
 from tui_trainer.tui.app import TrainerApp
 from tui_trainer.tui.screens.explain import ExplainScreen
-from tui_trainer.tui.screens.monitor import MonitorScreen
+from tui_trainer.tui.screens.monitor import CHART_EVERY, MonitorScreen
 from tui_trainer.tui.screens.question import Question
 from tui_trainer.tui.widgets.chart import Chart
 
@@ -193,11 +193,13 @@ async def test_curves_do_not_miss_what_came_at_an_odd_look(services, record_of):
     async with app.run_test(size=(120, 40)) as pilot:
         await catch_up(pilot)
         drawn = app.screen.query_one(Chart)._lines
-        if app.screen._ticks % 2:
+        if app.screen._ticks % CHART_EVERY == 0:
             app.screen.look()
         run.event_log.write_bytes((RECORDINGS / "quick-test.jsonl").read_bytes()[:60_000])
-        app.screen.look()  # an odd one: figures only
-        app.screen.look()  # nothing is new, but the curves are stale
+        app.screen.look()  # figures only
+        assert app.screen.query_one(Chart)._lines == drawn
+        for _ in range(CHART_EVERY - 1):
+            app.screen.look()  # nothing is new, but the curves are stale
         assert app.screen.query_one(Chart)._lines != drawn
 
 
