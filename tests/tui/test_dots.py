@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -89,6 +89,7 @@ def test_any_values_draw_inside_the_box(style, columns, is_shaded):
 
 
 @given(STYLE, st.lists(st.none() | st.tuples(VALUES, VALUES), min_size=12, max_size=12), st.booleans())
+@example(style=BRAILLE, columns=[(0.0, 5e-324)] * 12, is_shaded=False)
 def test_the_ends_of_every_column_are_drawn(style, columns, is_shaded):
     """On an axis that holds them all, no low and no high is lost, whatever stands beside it."""
     columns = ordered(columns)

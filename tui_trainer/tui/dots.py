@@ -94,7 +94,7 @@ class Canvas:
         """
         self.style, self.width, self.height = style, width, height
         self._top, self._last_row = high, height * style.high - 1
-        self._rows_a_value = self._last_row / (high - low)
+        self._span = high - low
         self._shade = 4 ** (height * style.high) // 3  # every other bit
         self._glyphs = [[" "] * width for _ in range(height)]
         self._roles = [[""] * width for _ in range(height)]
@@ -133,7 +133,7 @@ class Canvas:
         return [_as_line(glyphs, roles) for glyphs, roles in zip(self._glyphs, self._roles, strict=True)]
 
     def _dot_row(self, value: float) -> int:
-        row = (self._top - value) * self._rows_a_value
+        row = (self._top - value) / self._span * self._last_row
         return 0 if row <= 0 else self._last_row if row >= self._last_row else round(row)
 
     def _masks(self, curve: Curve) -> list[int]:
