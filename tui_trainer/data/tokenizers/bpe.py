@@ -10,8 +10,9 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files as package_files
+from typing import Any
 
 import numpy as np
 import tiktoken
@@ -33,18 +34,26 @@ Ranks = dict[bytes, int]
 class BpeTokenizer(Tokenizer):
     """Byte-pair encoding by a table of ranks; `kind` gpt2 also has `<|endoftext|>`, which no text encodes to."""
 
-    def __init__(self, kind: str, ranks: Ranks, pattern: str = GPT2_PATTERN) -> None:
+    def __init__(
+        self,
+        kind: str,
+        ranks: Ranks,
+        pattern: str = GPT2_PATTERN,
+        special_tokens: Mapping[str, int] | None = None,
+    ) -> None:
         """Builds the encoder.
 
         Args:
             kind: bpe or gpt2.
-            ranks: token to id; the ids are 0 to n - 1 and all 256 bytes are tokens.
+            ranks: token to id, in the order of the merges; all 256 bytes are tokens.
             pattern: the regular expression that cuts text into words.
+            special_tokens: token to id, of tokens that no text encodes to; None: those of the kind. All ids
+                together are 0 to n - 1.
         """
         self.kind = kind
         self.ranks = ranks
         self.pattern = pattern
-        self.special_tokens = {END_OF_TEXT: len(ranks)} if kind == "gpt2" else {}
+        self.special_tokens = _own_special_tokens(kind, ranks) if special_tokens is None else dict(special_tokens)
         self.vocab_size = len(ranks) + len(self.special_tokens)
         self.token_byte_lengths = np.zeros(self.vocab_size, np.int64)
         self.token_byte_lengths[list(ranks.values())] = [len(token) for token in ranks]
@@ -60,8 +69,14 @@ class BpeTokenizer(Tokenizer):
 
     def files(self) -> dict[str, bytes]:
         ranks = write_ranks(self.ranks)
-        table = self._table(pattern=self.pattern, ranks_sha256=hashlib.sha256(ranks).hexdigest())
-        return {RANKS_FILE: ranks, TABLE_FILE: table}
+        content: dict[str, Any] = {"pattern": self.pattern, "ranks_sha256": hashlib.sha256(ranks).hexdigest()}
+        if self.special_tokens != _own_special_tokens(self.kind, self.ranks):
+            content["special_tokens"] = self.special_tokens
+        return {RANKS_FILE: ranks, TABLE_FILE: self._table(**content)}
+
+
+def _own_special_tokens(kind: str, ranks: Ranks) -> dict[str, int]:
+    return {END_OF_TEXT: len(ranks)} if kind == "gpt2" else {}
 
 
 def learn_ranks(pieces: Iterable[str], vocab_size: int, pattern: str = GPT2_PATTERN) -> Ranks:
@@ -111,8 +126,8 @@ def write_ranks(ranks: Ranks) -> bytes:
     return b"".join(base64.b64encode(token) + b" %d\n" % rank for token, rank in in_order)
 
 
-def read_ranks(content: bytes) -> Ranks:
-    """Reads a table back.
+def read_ranks(content: bytes, special_ids: Iterable[int] = ()) -> Ranks:
+    """Reads a table back; `special_ids` are those among 0 to n - 1 that belong to no text.
 
     Raises:
         ValueError: when it is not a complete one; tiktoken would panic over it.
@@ -124,8 +139,13 @@ def read_ranks(content: bytes) -> Ranks:
             ranks[base64.b64decode(token, validate=True)] = int(rank)
         except binascii.Error as error:
             raise ValueError("not base64") from error
-    if sorted(ranks.values()) != list(range(len(ranks))):
-        raise ValueError("the ranks are not 0 to n - 1")
+    check_ids([*ranks.values(), *special_ids])
     if any(bytes([byte]) not in ranks for byte in range(256)):
         raise ValueError("not every byte is a token")
     return ranks
+
+
+def check_ids(ids: Sequence[int]) -> None:
+    """Raises ValueError unless the ids are 0 to n - 1."""
+    if sorted(ids) != list(range(len(ids))):
+        raise ValueError("the ids are not 0 to n - 1")

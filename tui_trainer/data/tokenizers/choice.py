@@ -71,7 +71,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         raise UserError(f"{printable(folder)}: no tokenizer here: {Path(error.filename).name} is missing") from error
     except OSError as error:
         raise UserError(f"{printable(folder)}: the tokenizer cannot be read: {error.strerror}") from error
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise _damaged(folder) from error
     if tokenizer.vocab_size != table.get("vocab_size"):
         raise _damaged(folder)
@@ -92,7 +92,10 @@ def _from_table(table: dict[str, Any], folder: Path) -> Tokenizer:
     content = (folder / RANKS_FILE).read_bytes()
     if hashlib.sha256(content).hexdigest() != table["ranks_sha256"]:
         raise ValueError("the ranks have changed")
-    return BpeTokenizer(kind, read_ranks(content), str(table["pattern"]))
+    special = table.get("special_tokens")
+    if special is None:
+        return BpeTokenizer(kind, read_ranks(content), str(table["pattern"]))
+    return BpeTokenizer(kind, read_ranks(content, special.values()), str(table["pattern"]), special)
 
 
 def _damaged(folder: Path) -> UserError:

@@ -30,6 +30,11 @@ class CharTokenizer(Tokenizer):
         self._code_points = code_points(alphabet)
         self._stand_in = next((alphabet.index(sign) for sign in STAND_INS if sign in alphabet), 0)
 
+    @property
+    def stand_in(self) -> str:
+        """What an unknown character becomes."""
+        return self.alphabet[self._stand_in]
+
     def encode(self, text: str) -> Ids:
         return self._look_up(text)[0]
 
