@@ -283,3 +283,22 @@ def generate(
         "seed": seed,
     }
     print_text(run, prompt, {name: value for name, value in changes.items() if value is not None}, checkpoint)
+
+
+@app.command()
+def export(
+    run: RunName,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to; must be empty or not there yet.")],
+    form: Annotated[
+        str, typer.Option("--format", metavar="hf|safetensors|onnx|gguf", help="Which programs shall load it.")
+    ] = "hf",
+    quantize: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--quantize", metavar="int8", help="Smaller and faster; for onnx."),
+    ] = None,
+    checkpoint: Annotated[str, typer.Option(metavar="best|last", help="Which checkpoint is exported.")] = "best",
+) -> None:
+    """Write a model for other programs, checked against the network that was trained."""
+    from tui_trainer.cli import exporting
+
+    exporting.export(run, form, out, quantize, checkpoint)

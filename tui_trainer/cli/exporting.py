@@ -1,0 +1,47 @@
+"""`tui-trainer export`: a run as a model that other programs load."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from pathlib import Path
+
+from tui_trainer.errors import UserError
+from tui_trainer.monitor.safe_text import safe_line
+from tui_trainer.runs.catalogue import find_run
+
+
+def export(run_name: str, form: str, target: Path, quantize: str | None, checkpoint: str) -> None:
+    """Exports a checkpoint and prints what was measured.
+
+    Raises:
+        UserError: for a run, a checkpoint, a format or a place that cannot be used, or a tolerance that is missed.
+    """
+    if checkpoint not in ("best", "last"):
+        raise UserError(f"--checkpoint {checkpoint}: must be best or last")
+    run = find_run(run_name)
+
+    from tui_trainer.deploy.export.export import check_request, export_model
+    from tui_trainer.deploy.export.source import load_source
+
+    check_request(form, quantize)
+    source = load_source(run, "last" if checkpoint == "last" else "best")
+    card = export_model(source, form, target, quantize=quantize, now=datetime.now().astimezone(), say=_say)
+    for found in card.agreements:
+        _print(
+            f"{found.runtime}: largest logit difference {found.max_difference:.2g}, "
+            f"{found.greedy_agreed} of {found.greedy_tokens} greedy tokens equal"
+        )
+    if card.perplexity is not None:
+        change = card.perplexity
+        _print(f"validation perplexity {change.before:.3f} → {change.after:.3f} ({change.change:+.2%})")
+    _print(f"{sum(file.bytes for file in card.files) / 1e6:,.1f} MB in {target}; the card is EXPORT.md")
+
+
+def _say(text: str) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f"{safe_line(text)} …\n")
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(f"{safe_line(text)}\n")
