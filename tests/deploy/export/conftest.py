@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import torch
+from export_runs import NOW
 from tiny_runs import tiny_config, trained, write_text
 
 from tui_trainer.deploy.export.card import ExportCard
@@ -15,7 +15,6 @@ from tui_trainer.deploy.export.export import export_model
 from tui_trainer.deploy.export.source import Source, load_source
 from tui_trainer.runs.directory import RunDirectory
 
-NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 TOKENIZERS = {"gpt2": "bpe", "modern": "char"}
 
 

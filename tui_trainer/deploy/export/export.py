@@ -8,7 +8,7 @@ from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from tui_trainer.deploy.export import hugging_face
+from tui_trainer.deploy.export import hugging_face, onnx_model, quantization
 from tui_trainer.deploy.export.card import ExportCard, PerplexityChange, list_files, shape_of, write_card
 from tui_trainer.deploy.export.check import Agreement, Runtime, compare, demand
 from tui_trainer.deploy.export.folder import new_folder
@@ -23,7 +23,7 @@ class Format:
     """How a model is written and who checks it."""
 
     write: Callable[[Source, Path], None]
-    open: Callable[[Path], Runtime]
+    runtimes: tuple[Callable[[Path], Runtime], ...]
     packages: tuple[str, ...]
     """Whose versions stand on the card."""
     size_factor: float
@@ -33,11 +33,17 @@ class Format:
 FORMATS = {
     "hf": Format(
         hugging_face.write_hugging_face,
-        hugging_face.open_hugging_face,
+        (hugging_face.open_hugging_face,),
         ("torch", "safetensors", "tokenizers", "transformers"),
         1.0,
     ),
-    "safetensors": Format(hugging_face.write_own, hugging_face.FolderRuntime, ("torch", "safetensors"), 1.0),
+    "safetensors": Format(hugging_face.write_own, (hugging_face.FolderRuntime,), ("torch", "safetensors"), 1.0),
+    "onnx": Format(
+        onnx_model.write_onnx,
+        (onnx_model.OnnxRuntime, onnx_model.PastRuntime),
+        ("torch", *onnx_model.PACKAGES, "tokenizers"),
+        5.0,
+    ),
 }
 QUANTIZATIONS = ("int8",)
 
@@ -75,25 +81,42 @@ def export_model(
         say(f"writing {name}")
         kind.write(source, folder)
         say("checking it against the network that was trained")
-        agreements = [compare(source, kind.open(folder))]
-        demand(agreements[0])
-        card = _card(source, name, agreements, None, None, folder, now)
+        agreements = _check(source, kind, folder)
+        for agreement in agreements:
+            demand(agreement)
+        change = None
+        if quantize is not None:
+            say("quantizing, and measuring what it costs")
+            change = _quantize(source, kind, folder)
+            agreements = _check(source, kind, folder)
+        card = _card(source, name, agreements, change, folder, now)
         write_card(card, folder)
     return card
+
+
+def _check(source: Source, kind: Format, folder: Path) -> list[Agreement]:
+    return [compare(source, open_runtime(folder)) for open_runtime in kind.runtimes]
+
+
+def _quantize(source: Source, kind: Format, folder: Path) -> PerplexityChange:
+    before = kind.runtimes[0](folder)
+    quantization.quantize_graphs(folder)
+    change = quantization.measure_change(source, before, kind.runtimes[0](folder))
+    quantization.demand_small(change)
+    return change
 
 
 def _card(
     source: Source,
     name: str,
     agreements: list[Agreement],
-    quantize: str | None,
     change: PerplexityChange | None,
     folder: Path,
     now: datetime,
 ) -> ExportCard:
     return ExportCard(
         format=name,
-        quantization=quantize,
+        quantization=None if change is None else "int8",
         run=source.run.run_id,
         step=source.step,
         val_loss=source.val_loss,

@@ -1,0 +1,115 @@
+"""ONNX graphs in onnxruntime: every batch and length, with and without a past, and what int8 costs."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from export_runs import NOW
+
+from tui_trainer.deploy.export import onnx_model, quantization
+from tui_trainer.deploy.export.check import own_logits
+from tui_trainer.deploy.export.export import FORMATS, export_model
+from tui_trainer.deploy.export.onnx_model import OnnxRuntime
+from tui_trainer.deploy.export.source import load_source
+from tui_trainer.errors import UserError
+
+both = pytest.mark.parametrize("architecture", ["gpt2", "modern"])
+
+
+@pytest.fixture(scope="module")
+def folders(runs, tmp_path_factory) -> dict[str, Path]:
+    """Both architectures, exported once."""
+    folder = tmp_path_factory.mktemp("onnx")
+    for architecture, run in runs.items():
+        quantize = "int8" if architecture == "modern" else None
+        export_model(load_source(run, "best"), "onnx", folder / architecture, quantize=quantize, now=NOW)
+    return {architecture: folder / architecture for architecture in runs}
+
+
+def card_of(folder: Path) -> dict:
+    return json.loads((folder / "export.json").read_bytes())
+
+
+def test_the_card_holds_both_graphs(folders) -> None:
+    card = card_of(folders["gpt2"])
+    assert [entry["runtime"].endswith("past.onnx)") for entry in card["agreements"]] == [False, True]
+    assert all(entry["max_difference"] < 1e-5 and entry["is_met"] for entry in card["agreements"])
+    assert all(entry["greedy_agreed"] == entry["greedy_tokens"] for entry in card["agreements"])
+    assert not any("source" in file["name"] or "untied" in file["name"] for file in card["files"])
+
+
+@pytest.mark.parametrize("batch", [1, 2, 5])
+@pytest.mark.parametrize("length", [1, 2, 5, 7, 16])
+def test_any_batch_and_length(batch: int, length: int, folders, make_source) -> None:
+    """Those of the trace among them: a size that was taken as fixed would fail at all others."""
+    source, runtime = make_source("gpt2"), OnnxRuntime(folders["gpt2"])
+    tokens = np.random.default_rng(0).integers(source.tokenizer.vocab_size, size=(batch, length))
+    wanted = own_logits(source.model, tokens)
+    np.testing.assert_allclose(runtime.logits(tokens), wanted, rtol=0, atol=1e-5)
+    parts, past = [], None
+    for start in range(0, length, 3):
+        logits, past = runtime.cached_logits(tokens[:, start : start + 3], past)
+        parts.append(logits)
+    np.testing.assert_allclose(np.concatenate(parts, 1), wanted, rtol=0, atol=1e-5)
+
+
+def test_int8_is_smaller_and_its_cost_is_on_the_card(folders, make_source) -> None:
+    card = card_of(folders["modern"])
+    assert (card["quantization"], card["architecture"]) == ("int8", "modern")
+    change = card["perplexity"]
+    assert abs(change["change"]) < change["limit"]
+    assert 0 < card["agreements"][0]["max_difference"] < 1
+    source = make_source("modern")
+    assert change["before"] == pytest.approx(math.exp(source.val_loss), rel=1e-4)  # what the training measured
+    assert f"{change['after']:.4f} in int8" in (folders["modern"] / "EXPORT.md").read_text()
+    assert not any("untied" in path.name for path in folders["modern"].iterdir())
+
+
+@both
+def test_every_matrix_becomes_int8(architecture: str, folders, tmp_path: Path) -> None:
+    """The tied head too, which is a turned embedding in the graph."""
+    import onnx
+
+    for name in ("model.onnx", "model_with_past.onnx"):
+        (tmp_path / name).write_bytes((folders[architecture] / name).read_bytes())
+    if architecture == "gpt2":
+        quantization.quantize_graphs(tmp_path)
+    for name in ("model.onnx", "model_with_past.onnx"):
+        graph = onnx.load(tmp_path / name).graph
+        constants = {constant.name for constant in graph.initializer}
+        assert sum(node.op_type == "MatMulInteger" for node in graph.node) == 2 * 4 + 1
+        left = [node for node in graph.node if node.op_type in ("MatMul", "Gemm")]
+        assert not any(name in constants for node in left for name in node.input)
+
+
+def test_a_quantization_that_costs_too_much_leaves_nothing(folders, export, monkeypatch, tmp_path: Path) -> None:
+    def copy(_source, folder: Path) -> None:
+        shutil.copytree(folders["gpt2"], folder, dirs_exist_ok=True)
+
+    monkeypatch.setitem(FORMATS, "onnx", replace(FORMATS["onnx"], write=copy))
+    monkeypatch.setattr(quantization, "MAX_CHANGE", -0.5)
+    with pytest.raises(UserError, match=r"validation perplexity \d+\.\d+ in fp32, \d+\.\d+ in int8"):
+        export("onnx", tmp_path / "out", quantize="int8")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_graph_that_cannot_be_written_is_said(export, monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(onnx_model, "WRITER", "tui_trainer.deploy.export.nothing")
+    with pytest.raises(UserError, match=r"could not write the ONNX graph \(exit code 1\)\n.*nothing"):
+        export("onnx", tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("package", onnx_model.PACKAGES)
+def test_a_missing_package_is_said(package: str, export, monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UserError, match=rf"needs the {package} package\n.*tui-trainer\[export\]"):
+        export("onnx", tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,117 @@
+"""int8 for ONNX, and what it costs: the validation perplexity of the run, before and after.
+
+Weights of matrices become int8 with a scale for each column; activations are scaled as they come (dynamic
+quantization). Embeddings, norms and the products of attention stay in fp32.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tui_trainer.data.batches import EvaluationWindows
+from tui_trainer.data.corpus import open_corpus
+from tui_trainer.data.tokens import prepare_tokens
+from tui_trainer.deploy.export.card import PerplexityChange
+from tui_trainer.deploy.export.check import Ids, Logits, Runtime
+from tui_trainer.deploy.export.onnx_writer import FULL_FILE, PAST_FILE
+from tui_trainer.deploy.export.source import Source
+from tui_trainer.errors import UserError
+
+MAX_CHANGE = 0.05
+"""Share by which perplexity may rise."""
+MEASURED_TOKENS = 32_768
+"""Most tokens of the validation text that are measured: more change the figure little and take minutes."""
+MATRICES = ("MatMul", "Gemm")
+
+
+def quantize_graphs(folder: Path) -> None:
+    """Replaces both fp32 graphs by int8 ones."""
+    quantization: Any = import_module("onnxruntime.quantization")
+    logging.getLogger().addFilter(_is_no_advice)
+    try:
+        for name in (FULL_FILE, PAST_FILE):
+            path = folder / name
+            untied = folder / f"untied-{name}"
+            _untie_head(path, untied)
+            quantization.quantize_dynamic(
+                untied,
+                path,
+                op_types_to_quantize=list(MATRICES),
+                per_channel=True,
+                weight_type=quantization.QuantType.QInt8,
+            )
+            untied.unlink()
+    finally:
+        logging.getLogger().removeFilter(_is_no_advice)
+
+
+def measure_change(source: Source, before: Runtime, after: Runtime) -> PerplexityChange:
+    """Perplexity of the run's validation text in both runtimes.
+
+    Raises:
+        UserError: when the text is gone.
+    """
+    windows = validation_windows(source)
+    return PerplexityChange(
+        windows.target_count, perplexity(before, windows), perplexity(after, windows), limit=MAX_CHANGE
+    )
+
+
+def demand_small(change: PerplexityChange) -> None:
+    """Raises UserError with the numbers when quantization costs too much."""
+    if not change.change <= change.limit:
+        raise UserError(
+            f"int8 costs too much: nothing was exported\n"
+            f"validation perplexity {change.before:.4f} in fp32, {change.after:.4f} in int8: {change.change:+.2%} "
+            f"(at most {change.limit:+.0%}); export it in fp32"
+        )
+
+
+def validation_windows(source: Source) -> EvaluationWindows:
+    """The run's validation text, evenly sampled when it is long."""
+    config = source.config
+    corpus = open_corpus(config.data)
+    split = prepare_tokens(corpus, config.data, tokenizer=source.tokenizer, on_progress=lambda _done, _all: None)[1]
+    context = config.model.context_length
+    return EvaluationWindows(split.val, context, batch_size=1, limit=max(1, MEASURED_TOKENS // context))
+
+
+def perplexity(runtime: Runtime, windows: EvaluationWindows) -> float:
+    """Exp of the mean loss a token."""
+    nats = sum(_nats(runtime.logits(inputs), targets) for inputs, targets in windows)
+    mean = nats / windows.target_count
+    return math.exp(mean) if mean < 700 else math.inf
+
+
+def _nats(logits: Logits, targets: Ids) -> float:
+    """Cross-entropy of targets (B, T) under logits (B, T, V), summed."""
+    shifted = logits.astype(np.float64) - logits.max(-1, keepdims=True)
+    chosen = np.take_along_axis(shifted, targets[..., None], -1)[..., 0]
+    return float((np.log(np.exp(shifted).sum(-1)) - chosen).sum())
+
+
+def _untie_head(source: Path, target: Path) -> None:
+    """Gives a tied head an own, turned copy of the embedding: only constants can be quantized."""
+    onnx: Any = import_module("onnx")
+    model = onnx.load(source)
+    graph = model.graph
+    constants = {constant.name: constant for constant in graph.initializer}
+    for node in [node for node in graph.node if node.op_type == "Transpose" and node.input[0] in constants]:
+        order = [list(attribute.ints) for attribute in node.attribute if attribute.name == "perm"]
+        values = onnx.numpy_helper.to_array(constants[node.input[0]])
+        turned = np.ascontiguousarray(values.transpose(order[0] if order else None))
+        graph.initializer.append(onnx.numpy_helper.from_array(turned, node.output[0]))
+        graph.node.remove(node)
+    is_large = model.ByteSize() > 1_900_000_000
+    onnx.save(model, target, save_as_external_data=is_large)
+
+
+def _is_no_advice(record: logging.LogRecord) -> bool:
+    """Onnxruntime tells the root logger to pre-process, which changes nothing here."""
+    return "pre-processing" not in record.getMessage()
