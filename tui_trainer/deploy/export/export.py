@@ -8,7 +8,7 @@ from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from tui_trainer.deploy.export import hugging_face, onnx_model, quantization
+from tui_trainer.deploy.export import gguf_file, hugging_face, onnx_model, quantization
 from tui_trainer.deploy.export.card import ExportCard, PerplexityChange, list_files, shape_of, write_card
 from tui_trainer.deploy.export.check import Agreement, Runtime, compare, demand
 from tui_trainer.deploy.export.folder import new_folder
@@ -23,7 +23,8 @@ class Format:
     """How a model is written and who checks it."""
 
     write: Callable[[Source, Path], None]
-    runtimes: tuple[Callable[[Path], Runtime], ...]
+    runtimes: tuple[Callable[[Path, Source], Runtime], ...]
+    """Each opens the folder; the source says what must be in it."""
     packages: tuple[str, ...]
     """Whose versions stand on the card."""
     size_factor: float
@@ -33,17 +34,23 @@ class Format:
 FORMATS = {
     "hf": Format(
         hugging_face.write_hugging_face,
-        (hugging_face.open_hugging_face,),
+        (lambda folder, _: hugging_face.open_hugging_face(folder),),
         ("torch", "safetensors", "tokenizers", "transformers"),
         1.0,
     ),
-    "safetensors": Format(hugging_face.write_own, (hugging_face.FolderRuntime,), ("torch", "safetensors"), 1.0),
+    "safetensors": Format(
+        hugging_face.write_own,
+        (lambda folder, _: hugging_face.FolderRuntime(folder),),
+        ("torch", "safetensors"),
+        1.0,
+    ),
     "onnx": Format(
         onnx_model.write_onnx,
-        (onnx_model.OnnxRuntime, onnx_model.PastRuntime),
+        (lambda folder, _: onnx_model.OnnxRuntime(folder), lambda folder, _: onnx_model.PastRuntime(folder)),
         ("torch", *onnx_model.PACKAGES, "tokenizers"),
         5.0,
     ),
+    "gguf": Format(gguf_file.write_gguf, (gguf_file.GgufReading,), ("torch", "gguf"), 1.0),
 }
 QUANTIZATIONS = ("int8",)
 
@@ -95,13 +102,13 @@ def export_model(
 
 
 def _check(source: Source, kind: Format, folder: Path) -> list[Agreement]:
-    return [compare(source, open_runtime(folder)) for open_runtime in kind.runtimes]
+    return [compare(source, open_runtime(folder, source)) for open_runtime in kind.runtimes]
 
 
 def _quantize(source: Source, kind: Format, folder: Path) -> PerplexityChange:
-    before = kind.runtimes[0](folder)
+    before = kind.runtimes[0](folder, source)
     quantization.quantize_graphs(folder)
-    change = quantization.measure_change(source, before, kind.runtimes[0](folder))
+    change = quantization.measure_change(source, before, kind.runtimes[0](folder, source))
     quantization.demand_small(change)
     return change
 

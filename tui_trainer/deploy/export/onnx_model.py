@@ -14,22 +14,12 @@ import numpy as np
 from tui_trainer.deploy.export.check import Ids, Logits, write_greedily
 from tui_trainer.deploy.export.hugging_face import write_description, write_own
 from tui_trainer.deploy.export.onnx_writer import FULL_FILE, PAST_FILE, SOURCE_FOLDER
+from tui_trainer.deploy.export.optional_packages import require
 from tui_trainer.deploy.export.source import Source
 from tui_trainer.errors import UserError
 
 WRITER = "tui_trainer.deploy.export.onnx_writer"
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
-
-
-def require(*packages: str) -> None:
-    """Raises UserError when one of the optional packages is missing."""
-    for package in packages:
-        try:
-            import_module(package)
-        except ImportError as error:
-            raise UserError(
-                f"this format needs the {package} package\ninstall it: pip install 'tui-trainer[export]'"
-            ) from error
 
 
 def write_onnx(source: Source, folder: Path) -> None:

@@ -1,0 +1,84 @@
+"""GGUF, as gguf's own reader sees it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from export_runs import NOW
+
+from tui_trainer.data.tokenizers import BpeTokenizer, ByteTokenizer, load_gpt2_ranks
+from tui_trainer.deploy.export import gguf_file
+from tui_trainer.deploy.export.export import export_model
+from tui_trainer.errors import UserError
+
+
+def test_the_reader_finds_the_same_tensors_and_the_shape(export, make_source, tmp_path: Path) -> None:
+    from gguf import GGUFReader
+
+    card = export("gguf", tmp_path / "out")
+    assert card.agreements[0].max_difference == 0
+    assert card.agreements[0].tokenizer.endswith("are equal")
+    reader, source = GGUFReader(tmp_path / "out" / "model.gguf"), make_source()
+    found = {tensor.name: np.array(tensor.data) for tensor in reader.tensors}
+    weights = source.model.state_dict()
+    assert found.keys() == {gguf_file.gguf_name(name) for name in weights}
+    assert all(np.array_equal(found[gguf_file.gguf_name(name)], tensor.numpy()) for name, tensor in weights.items())
+    fields = {key: reader.get_field(key).contents() for key in reader.fields if not key.startswith("GGUF.")}
+    assert fields["gpt2.context_length"] == 16
+    assert fields["gpt2.attention.layer_norm_epsilon"] == pytest.approx(1e-5)
+    assert fields["tokenizer.ggml.pre"] == "gpt-2"
+    assert fields["tokenizer.ggml.tokens"][fields["tokenizer.ggml.eos_token_id"]] == "Ā"  # the zero byte
+    assert fields["tokenizer.ggml.add_bos_token"] is False
+
+
+def test_the_names_are_those_of_the_gguf_package(make_source) -> None:
+    import gguf
+
+    known = {gguf.TENSOR_NAMES[kind] for kind in gguf.MODEL_TENSORS[gguf.MODEL_ARCH.GPT2]}
+    for name in make_source().model.state_dict():
+        stem = gguf_file.gguf_name(name).rsplit(".", 1)[0]
+        assert stem in {entry.format(bid=int(stem.split(".")[1]) if "blk" in stem else 0) for entry in known}
+
+
+def test_gpt2s_own_tokenizer_keeps_its_end_of_text(make_source, tmp_path: Path) -> None:
+    from gguf import GGUFReader, GGUFWriter
+
+    writer = GGUFWriter(tmp_path / "tokens.gguf", "gpt2")
+    ours = BpeTokenizer("gpt2", load_gpt2_ranks())
+    gguf_file._add_tokenizer(writer, ours)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    reader = GGUFReader(tmp_path / "tokens.gguf")
+    assert reader.get_field("tokenizer.ggml.eos_token_id").contents() == 50256
+    assert gguf_file._read_tokenizer(reader).ranks == ours.ranks
+
+
+@pytest.mark.parametrize(
+    ("architecture", "tokenizer", "words"),
+    [
+        ("modern", None, "llama.cpp has no such network as architecture = modern"),
+        ("gpt2", ByteTokenizer(), "llama.cpp has no tokenizer such as bytes"),
+        ("gpt2", BpeTokenizer("bpe", {bytes([byte]): byte for byte in range(256)}, r"\S+|\s+"), "no tokenizer"),
+        ("gpt2", BpeTokenizer("bpe", {bytes([byte]): byte for byte in range(256)}), "no merges"),
+    ],
+)
+def test_what_llama_cpp_lacks_is_said(architecture, tokenizer, words, make_source, tmp_path: Path) -> None:
+    source = make_source(architecture)
+    if tokenizer is not None:
+        source = replace(source, tokenizer=tokenizer)
+    with pytest.raises(UserError, match=words):
+        export_model(source, "gguf", tmp_path / "out", quantize=None, now=NOW)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_the_package_the_way_out_is_said(export, monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    with pytest.raises(UserError, match=r"needs the gguf package\n.*tui-trainer\[export\]"):
+        export("gguf", tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
