@@ -1,38 +1,26 @@
-"""TextGenerator: speaks from a checkpoint of a run, also while that run trains on."""
+"""TextGenerator: writes with a checkpoint of a run, also while that run trains on, or with an exported model."""
 
 from __future__ import annotations
 
 import codecs
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
-
-from tui_trainer.checkpoints import CheckpointStore
-from tui_trainer.data.tokenizers import Tokenizer, load_tokenizer
+from tui_trainer.data.tokenizers import Tokenizer
 from tui_trainer.errors import UserError
 from tui_trainer.inference.continuation import Continuation, write_next
 from tui_trainer.inference.decoder import Decoder
 from tui_trainer.inference.settings import SamplingSettings
+from tui_trainer.inference.sources import Speaker, open_source
 from tui_trainer.inference.stops import StopFinder
 from tui_trainer.inference.threads import on_one_core
 from tui_trainer.runs.directory import RunDirectory
 
-MODEL_PREFIX = "model."
 EMPTY_PROMPT = "\n"
-
-
-@dataclass(frozen=True)
-class Speaker:
-    """Which checkpoint is talking: its step, its validation loss, and what went wrong on loading, if anything."""
-
-    step: int
-    val_loss: float | None
-    warning: str | None = None
 
 
 @dataclass(frozen=True)
@@ -47,24 +35,26 @@ class Piece:
 class TextGenerator:
     """Owns a copy of the weights and its own random numbers, so a training in this process never notices it."""
 
-    def __init__(self, run: RunDirectory, which: Literal["best", "last"] = "best") -> None:
-        """Reads the tokenizer of the run; weights are loaded by `refresh`.
+    def __init__(self, place: RunDirectory | Path, which: Literal["best", "last"] = "best") -> None:
+        """Opens a run or an exported folder; the weights of a run are loaded by `refresh`.
+
+        Args:
+            place: the run, or the folder.
+            which: the checkpoint of a run.
 
         Raises:
-            UserError: when the run has no usable configuration or tokenizer.
+            UserError: when it has no usable configuration or tokenizer, or the folder no usable weights.
         """
-        self._store = CheckpointStore(run.checkpoints)
-        self._which = which
-        self._config_file = run.config_file
-        self._config = run.read_config()
+        self._source = open_source(place, which)
         self._decoder: Decoder | None = None
-        self.tokenizer: Tokenizer = load_tokenizer(run.tokenizer)
+        self.tokenizer = self._source.tokenizer
         self.speaker: Speaker | None = None
+        self._loaded: int | None = None
 
     @property
     def context_length(self) -> int:
         """Tokens that the model sees at once."""
-        return self._config.model.context_length
+        return self._source.config.context_length
 
     def refresh(self) -> Speaker:
         """Loads the checkpoint that best (or last) points to now, if it is not loaded yet.
@@ -72,14 +62,18 @@ class TextGenerator:
         Raises:
             UserError: when there is no checkpoint yet, or none that can be read.
         """
-        pointed = self._store.pointer(self._which)
-        if self.speaker is not None and pointed == self.speaker.step:
+        pointed = self._source.pointed()
+        if self.speaker is not None and pointed == self._loaded:
             return self.speaker
-        checkpoint = self._store.load(self._which, prefix=MODEL_PREFIX)
-        weights = {name.removeprefix(MODEL_PREFIX): tensor.numpy() for name, tensor in checkpoint.tensors.items()}
-        self._decoder = self._make_decoder(weights)
-        self.speaker = Speaker(checkpoint.step, checkpoint.metrics.get("val_loss"), checkpoint.warning)
-        return self.speaker
+        weights, speaker = self._source.load()
+        try:
+            self._decoder = Decoder(weights, self._source.config, self.tokenizer.vocab_size)
+        except ValueError as error:
+            raise UserError(
+                f"{self._source.config_file}: [model] does not describe the weights; put the old values back"
+            ) from error
+        self.speaker, self._loaded = speaker, pointed
+        return speaker
 
     def replaced_characters(self, prompt: str) -> int:
         """How many characters of the prompt the tokenizer does not know and will replace."""
@@ -154,14 +148,6 @@ class TextGenerator:
             if tokens_per_second:
                 due = max(due + 1 / tokens_per_second, time.monotonic())
                 time.sleep(max(0.0, due - time.monotonic()))
-
-    def _make_decoder(self, weights: Mapping[str, npt.NDArray[np.floating]]) -> Decoder:
-        try:
-            return Decoder(weights, self._config.model, self.tokenizer.vocab_size)
-        except ValueError as error:
-            raise UserError(
-                f"{self._config_file}: [model] does not describe the weights; put the old values back"
-            ) from error
 
 
 class _Text:
