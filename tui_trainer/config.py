@@ -51,8 +51,17 @@ class Section(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+class BaseConfig(Section):
+    """The model that a run goes on from; without one its first weights are drawn."""
+
+    path: Text | None = None
+    """A run, or a folder in Hugging Face's layout: it gives weights, shape and tokenizer. "": still to be named."""
+    step: int | None = Field(None, ge=0)
+    """The checkpoint of a run. Left out: its best."""
+
+
 class ModelConfig(Section):
-    """The shape of the network."""
+    """The shape of the network. A run that goes on from a base has the base's, but for `dropout`."""
 
     architecture: Literal["gpt2", "modern"] = "gpt2"
     """`gpt2`: learned positions, LayerNorm, GELU, tied head. `modern`: rotary positions, RMSNorm, squared ReLU."""
@@ -175,6 +184,7 @@ class SamplingConfig(Section):
 class RunConfig(Section):
     """The whole configuration of a run; `to_toml` of one repeats the run."""
 
+    base: BaseConfig = BaseConfig()
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
     training: TrainingConfig = TrainingConfig()
@@ -262,7 +272,7 @@ def rename_aliases(tables: dict[str, Any], source: str) -> dict[str, Any]:
 def config_tables(config: RunConfig) -> dict[str, Any]:
     """The configuration as plain TOML tables; what was left out stays left out."""
     tables: dict[str, Any] = config.model_dump(mode="json", exclude_none=True)
-    return tables
+    return {name: table for name, table in tables.items() if table}
 
 
 def to_toml(config: RunConfig) -> str:

@@ -24,8 +24,9 @@ ORDER = (
     "large",
     "xlarge",
     "gpt2-124m",
+    "finetune",
 )
-"""How the picker shows them: what to start with first, then by what they cost."""
+"""How the picker shows them: what to start with first, then by what they cost, then what goes on from a model."""
 
 DEFAULT_EPOCHS = 10
 
@@ -53,13 +54,17 @@ class Preset:
         """Tokens in the vocabulary, before the text is read."""
         return expected_vocab_size(self.config)
 
-    def changed(self, overrides: Sequence[str], data: Sequence[str]) -> Preset:
-        """The preset with `section.key=value` overrides, and on other text unless `data` is empty.
+    def changed(self, overrides: Sequence[str], data: Sequence[str], base: str | None = None) -> Preset:
+        """The preset with `section.key=value` overrides, on other text unless `data` is empty, from a base if named.
 
         Raises:
-            UserError: naming the override that is wrong.
+            UserError: naming the override that is wrong, or that the base decides.
         """
-        return replace(self, config=with_data(apply_overrides(self.config, overrides), data))
+        config = with_base(self.config, base)
+        config = with_data(apply_overrides(_ending_within_warmup(config, overrides), overrides), data)
+        if config.base.path is not None:
+            _refuse_what_the_base_decides(overrides)
+        return replace(self, config=config, problem=_missing_base(self.name, config))
 
 
 def presets_folder() -> Path:
@@ -106,7 +111,8 @@ def load_preset(name: str) -> Preset:
             )
     config = parse_config(read_toml(path), str(path))
     purpose, duration = _top_comments(path)
-    return Preset(safe_name(path.stem), purpose, duration, path, config)
+    name = safe_name(path.stem)
+    return Preset(name, purpose, duration, path, config, _missing_base(name, config))
 
 
 def safe_name(stem: str) -> str:
@@ -188,6 +194,37 @@ def with_data(config: RunConfig, paths: Sequence[str]) -> RunConfig:
     tables = _set_tables(config)
     tables.setdefault("data", {})["paths"] = list(paths)
     return parse_config(tables, "--data")
+
+
+def with_base(config: RunConfig, name: str | None) -> RunConfig:
+    """The configuration of a run that goes on from a base; None: unchanged."""
+    if name is None:
+        return config
+    return parse_config(_set_tables(config) | {"base": {"path": name}}, "--from")
+
+
+def _missing_base(preset: str, config: RunConfig) -> str | None:
+    """Why a preset cannot start that wants a base and has none."""
+    if config.base.path != "":
+        return None
+    return (
+        f"{preset}: goes on from a model you have, and none is named yet\n"
+        f"type: tui-trainer train {preset} --from RUN --data FILE\n"
+        "RUN is one that tui-trainer runs lists, or a folder with a GPT-2 of Hugging Face"
+    )
+
+
+def _refuse_what_the_base_decides(overrides: Sequence[str]) -> None:
+    """Raises UserError for an override of the shape or the tokenizer: in a preset they are its own affair."""
+    for override in overrides:
+        section, key, value = _parse_override(override)
+        name = next(iter(rename_aliases({section: {key: value}}, _shown(override))[section]))
+        is_shape = section == "model" and name not in ("dropout", "context_length")
+        if is_shape or (section, name) in {("data", "tokenizer"), ("data", "vocab_size")}:
+            raise UserError(
+                f"{_shown(override)}: the base decides that; leave it out\n"
+                "of its shape, only model.dropout and a shorter model.context_length are free"
+            )
 
 
 def expected_vocab_size(config: RunConfig) -> int:

@@ -102,7 +102,7 @@ async def test_a_model_too_big_for_its_text_is_said_before_the_start(monkeypatch
     monkeypatch.setattr("tui_trainer.tui.widgets.preset_details.find_model_size", find)
     app = picker()
     async with app.run_test(size=size) as pilot:
-        await pilot.press("end")
+        await pilot.press("end", "up")
         await pilot.pause()
         shown = text_of(app)
     assert "▲ [b]big[/b]␛[2J" in shown and "More text." in shown

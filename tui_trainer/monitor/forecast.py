@@ -32,9 +32,12 @@ class PastRun:
 
 @dataclass(frozen=True)
 class Forecast:
-    """Figures for the picker. All but parameters of a fixed vocabulary are estimates."""
+    """Figures for the picker. All but parameters of a fixed vocabulary are estimates.
 
-    parameters: int
+    What a base decides is not known before it is read: None.
+    """
+
+    parameters: int | None
     is_parameters_exact: bool
     data_name: str
     tokens: int | None
@@ -43,7 +46,7 @@ class Forecast:
     steps: int | None
     epochs: float | None
     """Passes over the training text."""
-    memory_bytes: int
+    memory_bytes: int | None
     seconds: float | None
     problem: str | None
     """Why it cannot start here, for instance because its text is missing."""
@@ -59,18 +62,21 @@ def make_forecast(preset: Preset, past_runs: list[PastRun]) -> Forecast:
         problem = str(error)
     else:
         data_name, tokens = corpus.name, estimate_tokens(config, corpus.size_bytes)
+    has_base = config.base.path is not None
+    if has_base:
+        tokens = None
     steps = config.training.max_steps if tokens is None else estimate_steps(config, tokens)
     train_tokens = None if tokens is None else round(tokens * (1 - config.data.val_fraction))
     return Forecast(
-        parameters=estimates.parameter_count(config.model, vocab_size),
+        parameters=None if has_base else estimates.parameter_count(config.model, vocab_size),
         is_parameters_exact=config.data.tokenizer in ("gpt2", "bytes"),
         data_name=data_name,
         tokens=tokens,
         train_tokens=train_tokens,
         steps=steps,
         epochs=_epochs(config, train_tokens, steps),
-        memory_bytes=estimates.memory_bytes(config, vocab_size),
-        seconds=_seconds(preset, steps, past_runs),
+        memory_bytes=None if has_base else estimates.memory_bytes(config, vocab_size),
+        seconds=None if has_base else _seconds(preset, steps, past_runs),
         problem=problem,
     )
 
@@ -91,13 +97,13 @@ def remember_past_runs() -> list[PastRun]:
 def forecast_figures(preset: Preset, forecast: Forecast) -> dict[str, str]:
     """The forecast in words; "~" marks what is not known yet."""
     return {
-        "parameters": ("" if forecast.is_parameters_exact else "~") + numbers.short(forecast.parameters),
+        "parameters": (str if forecast.is_parameters_exact else _about)(numbers.short(forecast.parameters)),
         "data": safe_line(forecast.data_name),
         "tokens": _about(numbers.short(forecast.tokens)),
         "steps": numbers.whole(forecast.steps)
         if preset.config.training.max_steps
         else _about(numbers.whole(forecast.steps)),
-        "context": numbers.whole(preset.config.model.context_length),
+        "context": numbers.whole(None if forecast.parameters is None else preset.config.model.context_length),
         "memory": _about(numbers.size(forecast.memory_bytes)),
         "time": _about(numbers.duration(forecast.seconds)),
     }

@@ -36,7 +36,7 @@ def note_run(run: RunDirectory) -> None:
 def list_runs() -> list[RunDirectory]:
     """Every run below the runs folder or in the user's index, newest first."""
     paths = {path.parent for path in places.runs_root().glob("*/run.json")}
-    paths.update(path for path in _indexed() if _is_run(path))
+    paths.update(path for path in _indexed() if is_run(path))
     runs = {path.resolve(): RunDirectory(path) for path in paths}.values()
     return sorted(runs, key=lambda run: (str(run.describe().get("created", "")), run.path.name), reverse=True)
 
@@ -48,7 +48,7 @@ def find_run(name: str) -> RunDirectory:
         UserError: when there is none.
     """
     path = Path(name)
-    if _is_run(path):
+    if is_run(path):
         return RunDirectory(path.absolute())
     runs = list_runs()
     for run in runs:
@@ -60,7 +60,25 @@ def find_run(name: str) -> RunDirectory:
     raise UserError(f"{name}: no such run{hint}; tui-trainer runs lists them")
 
 
-def _is_run(path: Path) -> bool:
+def find_base(name: str) -> Path:
+    """The run or the folder of weights that a person means to go on from, as an absolute path.
+
+    Raises:
+        UserError: when there is neither.
+    """
+    path = Path(name).absolute()
+    if not name:
+        raise UserError("base.path: empty; name a run, or a folder with a model, for instance with --from RUN")
+    if os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for a name that is too long
+        raise UserError(f"{name}: a file; name the folder it is in; that needs config.json and model.safetensors")
+    if os.path.isdir(path) and not is_run(path):  # noqa: PTH112
+        if os.path.isfile(path / "config.json"):  # noqa: PTH113
+            return path
+        raise UserError(f"{name}: neither a run nor a model: it has no run.json and no config.json")
+    return find_run(name).path.absolute()
+
+
+def is_run(path: Path) -> bool:
     """False as well for what cannot be looked at: one lost network folder must not hide all other runs."""
     return os.path.isfile(path / "run.json")  # noqa: PTH113 - Path.is_file raises there
 

@@ -56,7 +56,7 @@ class PresetDetails(Pane):
         """Whether the model is too big for its text, while that can still be changed."""
         assert self.forecast is not None
         parameters, tokens, epochs = self.forecast.parameters, self.forecast.train_tokens, self.forecast.epochs
-        advice = find_model_size(parameters, tokens, epochs) if tokens and epochs is not None else None
+        advice = find_model_size(parameters, tokens, epochs) if parameters and tokens and epochs is not None else None
         if advice is None:
             return []
         level = advice.level if advice.level in SIGNS else "note"
@@ -68,17 +68,19 @@ class PresetDetails(Pane):
     def _figures(self) -> list[Line]:
         assert self.preset is not None and self.forecast is not None
         figures = forecast_figures(self.preset, self.forecast)
-        model, training = self.preset.config.model, self.preset.config.training
+        config = self.preset.config
+        model, training, has_base = config.model, config.training, config.base.path is not None
+        shape = f"{model.n_layer} layers, {model.n_head} heads, width {model.n_embd}"
         rows = [
             ("parameters", figures["parameters"]),
-            ("shape", f"{model.n_layer} layers, {model.n_head} heads, width {model.n_embd}"),
+            ("shape", "the base's" if has_base else shape),
             ("data", figures["data"]),
-            ("tokens", figures["tokens"] + f"   tokenizer {self.preset.config.data.tokenizer}"),
+            ("tokens", figures["tokens"] + f"   tokenizer {'of the base' if has_base else config.data.tokenizer}"),
             (
                 "steps",
                 figures["steps"] + f"   batch {training.batch_size}, rate {numbers.rate(training.learning_rate)}",
             ),
-            ("context", figures["context"] + " tokens"),
+            ("context", "the base's" if has_base else figures["context"] + " tokens"),
             ("memory", figures["memory"]),
             ("time", figures["time"]),
         ]
