@@ -43,6 +43,8 @@ class RunStarted(Event):
     """What the planned learning rate is multiplied with, after roll-backs."""
     is_text_changed: bool = False
     """Whether the text is another one than before: earlier results say nothing about it."""
+    base: dict[str, Any] = field(default_factory=dict)
+    """The model that it goes on from, as in run.json: name, path, step, val_loss, sha256; empty: none."""
 
 
 @dataclass(frozen=True)

@@ -126,6 +126,10 @@ def start(
 @app.command()
 def train(
     preset: Annotated[str, typer.Argument(metavar="PRESET|FILE.toml", help="A preset's name or a preset file.")],
+    base: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--from", metavar="RUN|MODEL_DIR", help="Go on from this model: its weights, shape, tokenizer."),
+    ] = None,
     data: Texts = None,
     overrides: Overrides = None,
     run_dir: Annotated[
@@ -138,13 +142,18 @@ def train(
     on_hangup: OnHangup = "continue",
     device: Device = "auto",
 ) -> None:
-    """Train a GPT from a preset."""
+    """Train a GPT from a preset; with --from, go on from one that is trained already."""
     from tui_trainer.cli import plain, watching
     from tui_trainer.data.corpus import open_corpus
     from tui_trainer.presets import load_preset
+    from tui_trainer.runs.catalogue import find_base
     from tui_trainer.training.launch import NewRun
 
-    chosen = load_preset(preset).changed(overrides or [], data or [])
+    chosen = load_preset(preset).changed(overrides or [], data or [], base)
+    if chosen.problem:
+        raise UserError(chosen.problem)
+    if chosen.config.base.path is not None:
+        find_base(chosen.config.base.path)
     open_corpus(chosen.config.data)  # so that a missing file is said here and not on a screen that opens first
     request = NewRun(chosen.config, chosen.name, run_dir, device)
     is_outliving = _is_outliving(on_hangup)

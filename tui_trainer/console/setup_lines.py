@@ -7,6 +7,7 @@ from tui_trainer.monitor.columns import align_lines
 from tui_trainer.monitor.run_setup import (
     GROUP_HEAD,
     accumulation,
+    base_text,
     batch_split,
     parameter_groups,
     precision_text,
@@ -15,10 +16,12 @@ from tui_trainer.monitor.run_state import RunState
 
 
 def setup_lines(state: RunState, config: RunConfig) -> list[str]:
-    """What the started line has no room for: why this precision, what is in memory at once, the optimizer's groups."""
+    """What the started line has no room for: base, precision, what is in memory at once, the optimizer's groups."""
     started, lines = state.started, []
     if started is None:
         return []
+    if base := base_text(started):
+        lines.append(f"from {base}")
     if started.precision_reason:
         lines.append(f"precision {precision_text(started)}")
     split = batch_split(state, config)

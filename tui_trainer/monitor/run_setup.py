@@ -16,6 +16,7 @@ from tui_trainer.monitor.safe_text import safe_line
 
 MAX_GROUPS = 16
 MAX_NAME = 24
+MAX_BASE_NAME = 60
 MAX_DECAY = 1e6
 GROUP_HEAD = ("group", "optimizer", "tensors", "parameters", "weight decay")
 
@@ -51,6 +52,19 @@ def parameter_groups(started: RunStarted) -> list[ParameterGroup]:
     ]
 
 
+def base_text(started: RunStarted) -> str | None:
+    """The model that a run goes on from, safe to show; None when its first weights were drawn."""
+    name, step, val_loss = (started.base.get(key) for key in ("name", "step", "val_loss"))
+    if not isinstance(name, str):
+        return None
+    known = [_shortened(safe_line(name), MAX_BASE_NAME)]
+    if (count := _count(step)) is not None:
+        known.append(f"step {numbers.whole(count)}")
+    if (loss := _amount(val_loss)) is not None:
+        known.append(f"val {numbers.loss(loss)} on its own text")
+    return ", ".join(known)
+
+
 def precision_text(started: RunStarted) -> str:
     """The precision, and why it was chosen when the log says so."""
     return started.precision + (f": {started.precision_reason}" if started.precision_reason else "")
@@ -72,8 +86,11 @@ def accumulation(batch: int, micro_batch: int) -> int:
 def _name(value: Any) -> str:
     if not isinstance(value, str) or not value:
         return numbers.UNKNOWN
-    line = safe_line(value)
-    return line if len(line) <= MAX_NAME else line[: MAX_NAME - 1] + "…"
+    return _shortened(safe_line(value), MAX_NAME)
+
+
+def _shortened(line: str, length: int) -> str:
+    return line if len(line) <= length else line[: length - 1] + "…"
 
 
 def _count(value: Any) -> int | None:

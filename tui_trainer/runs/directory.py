@@ -93,7 +93,9 @@ class RunDirectory:
         return {name: value for name, value in items if isinstance(value, int | float)}
 
 
-def create_run(config: RunConfig, preset: str, run_dir: Path | None, now: datetime) -> RunDirectory:
+def create_run(
+    config: RunConfig, preset: str, run_dir: Path | None, now: datetime, base: dict[str, Any] | None = None
+) -> RunDirectory:
     """Makes the directory of a new run with its `run.json` and `config.toml`.
 
     Args:
@@ -101,6 +103,7 @@ def create_run(config: RunConfig, preset: str, run_dir: Path | None, now: dateti
         preset: the name of the preset, which becomes part of the id.
         run_dir: where; None: a new folder below `places.runs_root()`.
         now: the time of the start.
+        base: what it goes on from, in plain values; None: nothing.
 
     Raises:
         UserError: when `run_dir` is not an empty folder, nothing can be written there, or the configuration
@@ -114,7 +117,7 @@ def create_run(config: RunConfig, preset: str, run_dir: Path | None, now: dateti
         path = _claim(run_dir.absolute()) if run_dir else _claim_new(places.runs_root(), run_id)
         run = RunDirectory(path)
         try:
-            _furnish(run, config_text, run_id if run_dir else path.name, preset, now)
+            _furnish(run, config_text, run_id if run_dir else path.name, preset, now, base)
         except OSError:
             remove_run(run)
             raise
@@ -129,7 +132,9 @@ def remove_run(run: RunDirectory) -> None:
     shutil.rmtree(run.path, ignore_errors=True)
 
 
-def _furnish(run: RunDirectory, config_text: bytes, run_id: str, preset: str, now: datetime) -> None:
+def _furnish(
+    run: RunDirectory, config_text: bytes, run_id: str, preset: str, now: datetime, base: dict[str, Any] | None
+) -> None:
     for folder in (run.tokenizer, run.checkpoints, run.control):
         folder.mkdir()
     replace_file(run.config_file, config_text)
@@ -139,7 +144,8 @@ def _furnish(run: RunDirectory, config_text: bytes, run_id: str, preset: str, no
         "created": now.isoformat(timespec="seconds"),
         "tui_trainer": __version__,
         "python": platform.python_version(),
-        "parent_run": None,
+        "parent_run": base["name"] if base and base["step"] is not None else None,
+        "base": base,
     }
     replace_file(run.manifest, json.dumps(manifest, indent=2).encode())
 

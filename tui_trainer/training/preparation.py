@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -20,13 +21,15 @@ from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.runs.files import replace_file
 from tui_trainer.runs.status import StatusFile
 from tui_trainer.training import resumption
+from tui_trainer.training.base import Base
 from tui_trainer.training.evaluator import Evaluator
 from tui_trainer.training.exactness import describe_machine, settle_threads
 from tui_trainer.training.hardware import HardwareMeter
 from tui_trainer.training.interruption import ControlDesk, ProgramLink
 from tui_trainer.training.launch import NewRun, ResumedRun
-from tui_trainer.training.learner import Learner
+from tui_trainer.training.learner import MODEL_PREFIX, Learner
 from tui_trainer.training.memory import choose_micro_batch_size
+from tui_trainer.training.notices import Notice
 from tui_trainer.training.precision import Precision, choose_precision
 from tui_trainer.training.progress import Progress
 from tui_trainer.training.resumption import Origin
@@ -35,6 +38,7 @@ from tui_trainer.training.steering import plan_steps
 from tui_trainer.training.text import Text, prepare_text
 from tui_trainer.training.trainer import Trainer
 from tui_trainer.training.updater import Updater
+from tui_trainer.training.weights import find_mismatches
 
 
 @dataclass
@@ -47,11 +51,18 @@ class Plan:
     windows: TrainingWindows
     progress: Progress
     origin: Origin | None
+    base: Base | None
 
     @property
     def vocab_size(self) -> int:
         """Tokens in the vocabulary."""
         return self.text.tokenizer.vocab_size
+
+    def notices(self) -> list[Notice]:
+        """What is to be said about this start."""
+        base = self.base
+        of_base = [*base.notices, *base.explain_context(self.config.model.context_length)] if base else []
+        return [*(self.origin.notices if self.origin else []), *of_base, *self.text.notices]
 
 
 def prepare_trainer(
@@ -61,8 +72,11 @@ def prepare_trainer(
     link: ProgramLink,
     status: StatusFile,
     emit: Callable[[Event], None],
+    base: Base | None = None,
 ) -> Trainer:
     """A trainer that is ready for its first step, announced as RunStarted.
+
+    A new run with a base has its configuration and its tokenizer already; its weights are taken here.
 
     Raises:
         UserError: for data or a checkpoint that cannot be used, and for a run that is over.
@@ -71,7 +85,7 @@ def prepare_trainer(
     control = ControlDesk(run.control, link, emit)
     store = CheckpointStore(run.checkpoints)
     store.clean()
-    plan = _settle(run, request, store, control, status, emit)
+    plan = _settle(run, request, store, control, status, emit, base)
     config, progress, text, origin = plan.config, plan.progress, plan.text, plan.origin
     _settle_sizes(plan, device)
     learner = _make_learner(run, plan, device)
@@ -93,7 +107,7 @@ def prepare_trainer(
         progress=progress,
         diagnosis=Diagnosis.from_state(origin.diagnosis) if origin else Diagnosis(),
     )
-    _announce(run, trainer, text, origin)
+    _announce(run, trainer, plan)
     if origin and origin.is_changed:
         trainer.save(is_best=False)  # before what it was changed for is on the disk and no change any more
     # From here on the run goes on: what was changed for this start also holds for the next one.
@@ -111,6 +125,7 @@ def _settle(
     control: ControlDesk,
     status: StatusFile,
     emit: Callable[[Event], None],
+    base: Base | None,
 ) -> Plan:
     """From where, on which text and how far; whatever is to be refused is refused here."""
     config, progress, origin = request.config, Progress(), None
@@ -128,7 +143,7 @@ def _settle(
         resumption.refuse_if_over(run, config, progress, max_steps)
         origin = _settle_origin(run, store, origin, text, windows, (config, max_steps))
         progress = origin.progress
-    return Plan(_with_warmup(config, max_steps), max_steps, text, windows, progress, origin)
+    return Plan(_with_warmup(config, max_steps), max_steps, text, windows, progress, origin, base)
 
 
 def write_config(run: RunDirectory, config: RunConfig) -> None:
@@ -157,21 +172,30 @@ def _with_warmup(config: RunConfig, max_steps: int) -> RunConfig:
 
 
 def _make_learner(run: RunDirectory, plan: Plan, device: torch.device) -> Learner:
-    """Network and optimizers: drawn from the seed, or as the checkpoint has them, with its threads and randomness."""
+    """Network and optimizers: drawn from the seed, from a base, or as the checkpoint has them, randomness and all."""
     origin = plan.origin
     if origin:
         settle_threads(origin.checkpoint.state.get("machine", {}).get("threads"))
+        _refuse_other_weights(run, plan, origin)
     learner = Learner.make(plan.config, plan.vocab_size, device, _settle_precision(run, plan.config, device))
+    if plan.base:
+        learner.model.load_state_dict(plan.base.take_weights(plan.config.model.context_length))
     if origin:
-        if mismatches := resumption.find_mismatches(learner, origin.checkpoint):
-            raise UserError(
-                f"{run.config_file}: [model] does not describe the weights of step {origin.checkpoint.step:,}\n"
-                f"{'; '.join(mismatches[:5])}\n"
-                "put the old values back, or start a new run with tui-trainer train"
-            )
         learner.load(origin.checkpoint.tensors, origin.checkpoint.state.get("scaler", {}))
         resumption.note_machine(origin, describe_machine(learner))
     return learner
+
+
+def _refuse_other_weights(run: RunDirectory, plan: Plan, origin: Origin) -> None:
+    """Raises UserError when [model] was changed meanwhile."""
+    tensors = origin.checkpoint.tensors.items()
+    weights = {name.removeprefix(MODEL_PREFIX): tensor for name, tensor in tensors if name.startswith(MODEL_PREFIX)}
+    if mismatches := find_mismatches(plan.config.model, plan.vocab_size, weights):
+        raise UserError(
+            f"{run.config_file}: [model] does not describe the weights of step {origin.checkpoint.step:,}\n"
+            f"{'; '.join(mismatches[:5])}\n"
+            "put the old values back, or start a new run with tui-trainer train"
+        )
 
 
 def _settle_precision(run: RunDirectory, config: RunConfig, device: torch.device) -> Precision:
@@ -191,10 +215,10 @@ def _settle_sizes(plan: Plan, device: torch.device) -> None:
     progress.evaluation_rows = progress.evaluation_rows or evaluation_batch_size(config, plan.vocab_size)
 
 
-def _announce(run: RunDirectory, trainer: Trainer, text: Text, origin: Origin | None) -> None:
+def _announce(run: RunDirectory, trainer: Trainer, plan: Plan) -> None:
     """The run is ready; what is to be said about its start follows."""
-    trainer.tell(_started(run, trainer, text, origin))
-    for notice in origin.notices if origin else ():
+    trainer.tell(_started(run, trainer, plan.text, plan.origin))
+    for notice in plan.notices():
         trainer.notice(notice.rule, notice.evidence, notice.remedy)
 
 
@@ -220,4 +244,10 @@ def _started(run: RunDirectory, trainer: Trainer, text: Text, origin: Origin | N
         parameter_groups=[group.describe(trainer.config.training.weight_decay) for group in learner.optimizers.groups],
         learning_rate_factor=trainer.progress.learning_rate_factor,
         is_text_changed=text.is_changed,
+        base=_base_of(run),
     )
+
+
+def _base_of(run: RunDirectory) -> dict[str, Any]:
+    base = run.describe().get("base")
+    return base if isinstance(base, dict) else {}

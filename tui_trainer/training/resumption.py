@@ -16,19 +16,10 @@ from tui_trainer.errors import UserError
 from tui_trainer.lr_schedule import describe_change, make_schedule
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.training.exactness import find_differences
-from tui_trainer.training.learner import Learner
+from tui_trainer.training.notices import Notice
 from tui_trainer.training.progress import Progress
 
 EXTENSION_REMEDY = 'To extend a run without a jump, begin it with schedule = "wsd", and extend it by a resume.'
-
-
-@dataclass(frozen=True)
-class Notice:
-    """Advice about this start: it stands until the next save."""
-
-    rule: str
-    evidence: str
-    remedy: str
 
 
 @dataclass
@@ -125,21 +116,6 @@ def note_machine(origin: Origin, now: dict[str, Any]) -> None:
     if differences := find_differences(origin.checkpoint.state.get("machine", {}), now):
         remedy = "Every figure from here on is close to what it would have been, not identical."
         origin.notices.append(Notice("resume", f"close, not identical: {differences}", remedy))
-
-
-def find_mismatches(learner: Learner, checkpoint: Checkpoint) -> list[str]:
-    """The weights of a checkpoint that do not fit the network, in words."""
-    expected = {f"model.{name}": tuple(tensor.shape) for name, tensor in learner.model.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in checkpoint.tensors.items() if name.startswith("model.")}
-    return [
-        f"{name.removeprefix('model.')} {_shape(found.get(name))} instead of {_shape(expected.get(name))}"
-        for name in sorted(expected.keys() | found.keys())
-        if expected.get(name) != found.get(name)
-    ]
-
-
-def _shape(shape: tuple[int, ...] | None) -> str:
-    return "missing" if shape is None else "×".join(map(str, shape))
 
 
 def _load_stable(store: CheckpointStore, stable_until: int | None, step: int) -> Checkpoint | None:

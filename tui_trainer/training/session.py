@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -14,12 +15,13 @@ from tui_trainer.checkpoints import CheckpointStore
 from tui_trainer.data.corpus import open_corpus
 from tui_trainer.errors import UserError
 from tui_trainer.events import RunFailed, RunFinished, RunMoving
-from tui_trainer.runs.catalogue import note_run
+from tui_trainer.runs.catalogue import find_base, note_run
 from tui_trainer.runs.directory import RunDirectory, create_run, remove_run
 from tui_trainer.runs.event_log import EventLogWriter, last_segment
 from tui_trainer.runs.files import replace_file
 from tui_trainer.runs.lock import RunLock
 from tui_trainer.runs.status import StatusFile
+from tui_trainer.training.base import Base, load_base
 from tui_trainer.training.device import choose_device, is_here
 from tui_trainer.training.failures import Refused, explain, full_disk_explained
 from tui_trainer.training.interruption import ProgramLink, StopRequested
@@ -46,11 +48,14 @@ def hold_session(request: NewRun | ResumedRun, link: ProgramLink, announce: Call
         StopRequested: when it was stopped before there was anything to keep.
     """
     device = choose_device(_device_name(request))
-    run = request.run if isinstance(request, ResumedRun) else _make_directory(request)
+    base = _load_base(request)
+    if isinstance(request, NewRun):
+        request = _settle_request(request, base)
+    run = request.run if isinstance(request, ResumedRun) else _make_directory(request, base)
     with full_disk_explained(run), RunLock(run.lock_file):
         announce(run)
         try:
-            _train(run, request, device, link)
+            _train(run, request, device, link, base)
         except (UserError, StopRequested):
             if isinstance(request, NewRun) and not CheckpointStore(run.checkpoints).steps():
                 remove_run(run)
@@ -68,17 +73,34 @@ def _device_name(request: NewRun | ResumedRun) -> str:
     return request.device
 
 
-def _make_directory(request: NewRun) -> RunDirectory:
-    """The directory of a new run, once its data is known to be there; paths become absolute."""
-    corpus = open_corpus(request.config.data)
-    data = request.config.data.model_copy(update={"paths": corpus.resolve()})
-    config = request.config.model_copy(update={"data": data})
-    run = create_run(config, request.preset, request.run_dir, datetime.now().astimezone())
+def _load_base(request: NewRun | ResumedRun) -> Base | None:
+    """What a new run goes on from; a resumed one has its own weights and needs no base any more."""
+    base = request.config.base
+    if isinstance(request, ResumedRun) or base.path is None:
+        return None
+    return load_base(find_base(base.path), base.step)
+
+
+def _settle_request(request: NewRun, base: Base | None) -> NewRun:
+    """The request once its data is known to be there: paths become absolute, and the base decides the shape."""
+    config = base.adopt(request.config) if base else request.config
+    data = config.data.model_copy(update={"paths": open_corpus(config.data).resolve()})
+    return replace(request, config=config.model_copy(update={"data": data}))
+
+
+def _make_directory(request: NewRun, base: Base | None) -> RunDirectory:
+    """The directory of a new run; a base is named in it, and its tokenizer is there from the start."""
+    now, described = datetime.now().astimezone(), base.describe() if base else None
+    run = create_run(request.config, request.preset, request.run_dir, now, described)
     note_run(run)
+    if base:
+        base.tokenizer.save(run.tokenizer)
     return run
 
 
-def _train(run: RunDirectory, request: NewRun | ResumedRun, device: torch.device, link: ProgramLink) -> None:
+def _train(
+    run: RunDirectory, request: NewRun | ResumedRun, device: torch.device, link: ProgramLink, base: Base | None
+) -> None:
     """Trains, and records how it ended whatever happens."""
     status, status_before = StatusFile(run.status_file), _read_if_there(run.status_file)
     log = EventLogWriter(run.event_log, last_segment(run.event_log) + 1, time.time)
@@ -86,7 +108,7 @@ def _train(run: RunDirectory, request: NewRun | ResumedRun, device: torch.device
     status.start()
     try:
         with full_disk_explained(run):
-            trainer = prepare_trainer(run, request, device, link, status, log.append)
+            trainer = prepare_trainer(run, request, device, link, status, log.append, base)
             reason = trainer.train()
             state = "moving" if link.is_moving and reason == "stopped" else "finished"
             log.append(_ending(state, reason, trainer.progress))

@@ -10,6 +10,7 @@ from tui_trainer.monitor.run_setup import (
     GROUP_HEAD,
     ParameterGroup,
     accumulation,
+    base_text,
     batch_split,
     parameter_groups,
     precision_text,
@@ -37,6 +38,8 @@ def _facts(state: RunState, started: RunStarted, follower: RunFollower) -> list[
         ("device", f"{started.device}, {started.threads} threads{processes}"),
         ("batch", _batch(state, follower)),
     ]
+    if base := base_text(started):
+        facts.insert(0, ("from", base))
     if started.baseline_loss is not None:
         loss = numbers.loss(started.baseline_loss)
         facts.append(("baseline", f"a val loss of {loss} takes no model, only how often each token occurs"))

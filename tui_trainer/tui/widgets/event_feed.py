@@ -25,6 +25,7 @@ from tui_trainer.events import (
 from tui_trainer.monitor import numbers
 from tui_trainer.monitor.controls import control_text
 from tui_trainer.monitor.recoveries import micro_batch_text, roll_back_text, skip_text
+from tui_trainer.monitor.run_setup import base_text
 from tui_trainer.monitor.safe_text import safe_line
 from tui_trainer.tui.lines import Line, cut, width_of
 from tui_trainer.tui.widgets.run_pane import RunPane
@@ -89,6 +90,8 @@ def _start(event: RunStarted) -> Line:
     what, where = "started", ""
     if event.resumed_from_step is not None:
         what, where = "resumed", f"from step {event.resumed_from_step:,}   "
+    elif base := base_text(event):
+        where = f"from {base}   "
     return _spans(
         what, "value",
         f"{where}{numbers.short(event.parameter_count)} parameters, {numbers.short(event.train_tokens)} tokens, "
