@@ -311,3 +311,27 @@ def export(
     from tui_trainer.cli import exporting
 
     exporting.export(run, form, out, quantize, checkpoint)
+
+
+@app.command()
+def compare(
+    run: RunName,
+    prompts: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(metavar="[PROMPT]...", help="What both go on from; left out: the run's own."),
+    ] = None,
+    other: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--with", metavar="RUN|MODEL_DIR", help="Compare with this one instead of its base."),
+    ] = None,
+    temperature: Annotated[Optional[float], typer.Option(help="0: always the likeliest token.")] = None,  # noqa: UP045
+    max_new_tokens: Annotated[Optional[int], typer.Option(help="Tokens to generate.")] = None,  # noqa: UP045
+    seed: Annotated[Optional[int], typer.Option(help="Of both; left out: the run's.")] = None,  # noqa: UP045
+    checkpoint: Annotated[str, typer.Option(metavar="best|last", help="Which checkpoint of RUN speaks.")] = "best",
+) -> None:
+    """Show a fine-tuned run and its base side by side: perplexity, weights, and the same prompts."""
+    from tui_trainer.cli import comparing
+
+    changes = {"temperature": temperature, "max_new_tokens": max_new_tokens, "seed": seed}
+    chosen = {name: value for name, value in changes.items() if value is not None}
+    comparing.compare(run, prompts or [], other, checkpoint, chosen)

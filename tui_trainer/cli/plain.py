@@ -36,6 +36,7 @@ MAX_RUNS = 20
 """So many of the newest are offered."""
 WAYS = {
     "generate": "To let its model write, run this:",
+    "compare": "To see it beside the model it went on from, run this:",
     "attach": "It trains on. To come back to it, run this:",
     "resume": "To go on with it, run this:",
 }
@@ -171,7 +172,7 @@ def _say_goodbye(follower: RunFollower) -> None:
     print_line(safe_line(str(follower.run.path)))
     for name, command in ways_on(follower).items():
         print_line(WAYS[name])
-        print_line(safe_line(command if name == "generate" else f"{command} --plain"))
+        print_line(safe_line(command if name in ("generate", "compare") else f"{command} --plain"))
 
 
 def _do_nothing() -> None:

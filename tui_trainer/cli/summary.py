@@ -41,12 +41,14 @@ def summary_lines(follower: RunFollower) -> list[str]:
 
 
 def ways_on(follower: RunFollower) -> dict[str, str]:
-    """What can be done with a run next: the command of each of generate, attach and resume that makes sense."""
+    """What can be done with a run next: the command of each of generate, compare, attach, resume that makes sense."""
     program, path = program_name(), shlex.quote(str(follower.run.path))
     prompt = next(iter(follower.config.sampling.prompts), "The ")
     # A prompt with a line end cannot be typed on one line; `generate` takes the same one when it is given none.
     argument = f" {shlex.quote(prompt)}" if prompt.isprintable() else ""
     ways = {"generate": f"{program} generate {path}{argument}"} if follower.state.best else {}
+    if ways and follower.state.started and follower.state.started.base:
+        ways["compare"] = f"{program} compare {path}"
     if judge(follower.status, time.time()) in (Liveness.ALIVE, Liveness.STALE):
         return ways | {"attach": f"{program} attach {path}"}
     return ways | {"resume": f"{program} resume {path}{_extension(follower)}"}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -92,19 +92,19 @@ class Base:
         }
 
 
-def load_base(path: Path, step: int | None = None) -> Base:
-    """Reads the best checkpoint of a run, or a folder in Hugging Face's layout.
+def load_base(path: Path, which: Literal["best", "last"] | int = "best") -> Base:
+    """Reads a checkpoint of a run, or a folder in Hugging Face's layout.
 
     Args:
         path: absolute, as `find_base` gives it.
-        step: the checkpoint of the run; None: its best.
+        which: the checkpoint of the run, by its step or by what points to it.
 
     Raises:
         UserError: naming the file and what is wrong: weights of another network, not finite, damaged, pickled.
     """
-    if step is not None and not is_run(path):
-        raise UserError(f"base.step = {step}: {path} is no run and has no steps; leave it out")
-    base = _load_run(RunDirectory(path), step) if is_run(path) else _load_folder(path)
+    if isinstance(which, int) and not is_run(path):
+        raise UserError(f"base.step = {which}: {path} is no run and has no steps; leave it out")
+    base = _load_run(RunDirectory(path), which) if is_run(path) else _load_folder(path)
     _fit_vocabulary(base)
     if mismatches := find_mismatches(base.model, base.tokenizer.vocab_size, base.weights):
         raise UserError(f"{path}: its weights are not those of the model it describes\n{'; '.join(mismatches[:5])}")
@@ -113,9 +113,9 @@ def load_base(path: Path, step: int | None = None) -> Base:
     return base
 
 
-def _load_run(run: RunDirectory, step: int | None) -> Base:
+def _load_run(run: RunDirectory, which: Literal["best", "last"] | int) -> Base:
     config, store = run.read_config(), CheckpointStore(run.checkpoints)
-    checkpoint = store.load("best" if step is None else step, prefix=MODEL_PREFIX)
+    checkpoint = store.load(which, prefix=MODEL_PREFIX)
     weights = {name.removeprefix(MODEL_PREFIX): tensor for name, tensor in checkpoint.tensors.items()}
     notices = []
     if checkpoint.warning:

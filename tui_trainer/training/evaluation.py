@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from tui_trainer.training.learner import Learner
+from tui_trainer.model import GPT
+from tui_trainer.training.precision import Precision
 
 Batch = tuple["np.ndarray", "np.ndarray"]
 
@@ -50,9 +52,22 @@ def perplexity_of(loss: float) -> float:
     return math.exp(loss) if loss < 700 else math.inf
 
 
+class Measured(Protocol):
+    """A model and how it computes; a `Learner` is one."""
+
+    @property
+    def model(self) -> GPT: ...
+
+    @property
+    def precision(self) -> Precision: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+
 @torch.inference_mode()
 def evaluate(
-    learner: Learner,
+    measured: Measured,
     batches: Iterable[Batch],
     token_byte_lengths: np.ndarray,
     between_batches: Callable[[], None],
@@ -61,14 +76,14 @@ def evaluate(
 
     The model is in train mode again afterwards. `between_batches` may raise to interrupt.
     """
-    model, device = learner.model, learner.device
+    model, device = measured.model, measured.device
     nats, correct, tokens, byte_count = 0.0, 0, 0, 0
     model.eval()
     try:
         for inputs, targets in batches:
             between_batches()
             expected = torch.from_numpy(targets).to(device).flatten()
-            with learner.precision.autocast(device):
+            with measured.precision.autocast(device):
                 logits = model(torch.from_numpy(inputs).to(device)).flatten(0, 1)
             nats += F.cross_entropy(logits.float(), expected, reduction="sum").item()
             correct += int((logits.argmax(-1) == expected).sum())

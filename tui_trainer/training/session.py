@@ -78,7 +78,7 @@ def _load_base(request: NewRun | ResumedRun) -> Base | None:
     base = request.config.base
     if isinstance(request, ResumedRun) or base.path is None:
         return None
-    return load_base(find_base(base.path), base.step)
+    return load_base(find_base(base.path), "best" if base.step is None else base.step)
 
 
 def _settle_request(request: NewRun, base: Base | None) -> NewRun:
