@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import tomllib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tui_trainer import estimates
-from tui_trainer.config import RunConfig, parse_config
+from tui_trainer.config import RunConfig, parse_config, to_toml
 from tui_trainer.data.batches import TrainingWindows
 from tui_trainer.errors import UserError
 from tui_trainer.presets import (
@@ -279,3 +281,32 @@ def test_a_run_that_is_shortened_to_within_its_warm_up_is_no_mistake():
     shorter = apply_resume_overrides(config, ["training.max_steps=60"])
     assert (shorter.training.max_steps, shorter.training.warmup_steps) == (60, 60)
     assert apply_resume_overrides(config, ["training.max_steps=600"]).training.warmup_steps == 100
+
+
+def test_fine_tuning_wants_a_base_and_says_what_to_type():
+    preset = load_preset("finetune")
+    assert "tui-trainer train finetune --from RUN --data FILE" in (preset.problem or "")
+    assert preset.changed([], []).problem == preset.problem
+    based = preset.changed(["model.dropout=0.2", "training.max_steps=5"], ["a.txt"], "a run")
+    assert based.problem is None
+    assert (based.config.base.path, based.config.model.dropout, based.config.data.paths) == ("a run", 0.2, ("a.txt",))
+    assert (based.config.training.learning_rate, based.config.training.warmup_steps) == (1e-5, 5)
+    assert preset.changed(["base.path=a run"], []).config.base == based.config.base
+
+
+def test_what_the_base_decides_cannot_be_set():
+    for override in ("model.n_layer=3", "model.d_embed=8", "data.tokenizer=char", "data.vocab_size=300"):
+        with pytest.raises(UserError, match="the base decides that") as caught:
+            load_preset("small").changed([override], [], "x")
+        assert str(caught.value).startswith(f"--set {override}")
+        load_preset("small").changed([override], [])
+
+
+def test_a_base_belongs_to_the_configuration_and_none_leaves_no_trace():
+    assert "[base]" not in to_toml(RunConfig())
+    config = load_preset("small").changed(["base.step=7"], [], "/runs/한").config
+    assert parse_config(tomllib.loads(to_toml(config)), "x").base == config.base
+    with pytest.raises(UserError, match="cannot change while a run goes on"):
+        apply_resume_overrides(config, ["base.path=other"])
+    with pytest.raises(UserError, match="not UTF-8"):
+        load_preset("small").changed([], [], "\udcff")

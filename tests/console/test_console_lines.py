@@ -213,10 +213,11 @@ def test_a_start_tells_how_the_run_was_set_up(make_run):
         run,
         start(
             tokens_per_step=8 * 256, micro_batch_size=3, precision="bf16", precision_reason="this GPU computes it",
-            parameter_groups=groups,
+            parameter_groups=groups, base={"name": "a\x1brun", "step": 1200, "val_loss": 3.5, "path": "/runs/a"},
         ),
     )  # fmt: skip
     assert lines_of(run)[1:] == [
+        "01:00:00  setup   from a␛run, step 1,200, val 3.500 on its own text",
         "01:00:00  setup   precision bf16: this GPU computes it",
         "01:00:00  setup   micro-batch 3 of 8 sequences, 3 a step",
         "01:00:00  setup   group     optimizer  tensors  parameters  weight decay",

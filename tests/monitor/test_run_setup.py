@@ -12,6 +12,7 @@ from tui_trainer.monitor.run_setup import (
     GROUP_HEAD,
     MAX_GROUPS,
     accumulation,
+    base_text,
     batch_split,
     parameter_groups,
     precision_text,
@@ -60,3 +61,16 @@ def test_a_batch_is_split_into_micro_batches(micro_batch_size, split):
     state = fold([started(tokens_per_step=8 * config.model.context_length, micro_batch_size=micro_batch_size)])
     assert batch_split(state, config) == split
     assert accumulation(8, 3) == 3
+
+
+def test_the_base_is_named_with_what_is_known_of_it():
+    base = {"name": "20261124-quick-test", "step": 1200, "val_loss": 3.5}
+    assert base_text(started(base=base).event) == "20261124-quick-test, step 1,200, val 3.500 on its own text"
+    assert base_text(started(base={"name": "gpt2", "step": None}).event) == "gpt2"
+    assert base_text(started().event) is None
+
+
+@given(st.dictionaries(st.sampled_from(["name", "step", "val_loss", "path"]), PLAIN | st.lists(PLAIN, max_size=2)))
+def test_no_base_of_a_log_can_break_a_reader(base):
+    text = base_text(decode(encode(Record(1.0, 0, started(base=base).event))).event)
+    assert text is None or (safe_line(text) == text and "\n" not in text and len(text) < 600)

@@ -8,7 +8,7 @@ import pytest
 from tui_trainer import places
 from tui_trainer.config import RunConfig
 from tui_trainer.errors import UserError
-from tui_trainer.runs.catalogue import find_run, list_runs, note_run
+from tui_trainer.runs.catalogue import find_base, find_run, list_runs, note_run
 from tui_trainer.runs.directory import RunDirectory, create_run
 
 NOW = datetime(2026, 11, 23, 17, 8, 6)
@@ -91,3 +91,19 @@ def test_damaged_descriptions_are_listed_too():
     run.manifest.write_text("{")
     assert list_runs() == [run]
     assert find_run(run.path.name) == run
+
+
+def test_a_base_is_a_run_or_a_folder_with_a_model(tmp_path, monkeypatch):
+    run, model = create(run_dir=tmp_path / "mine"), tmp_path / "model"
+    model.mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert find_base("mine") == find_base("20261123-170806-small") == run.path
+    with pytest.raises(UserError, match=r"neither a run nor a model: it has no run\.json and no config\.json"):
+        find_base("model")
+    (model / "config.json").write_text("{}")
+    assert find_base("model") == find_base("./model") == find_base(str(model)) == model
+    with pytest.raises(UserError, match="a file; name the folder it is in"):
+        find_base("model/config.json")
+    for name in ("nowhere", "n" * 400, "a\0b", ""):
+        with pytest.raises(UserError):
+            find_base(name)

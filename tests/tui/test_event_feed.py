@@ -12,6 +12,7 @@ from tui_trainer.events import (
     MicroBatchReduced,
     RolledBack,
     RunMoving,
+    RunStarted,
     StepSkipped,
     TerminalLost,
 )
@@ -31,6 +32,12 @@ TABLE = [
     (AdviceCleared("memorisation", 1), "good", "memorisation", "has passed"),
     (ControlApplied("1", "set", RATE, "me", 1), "value", "set", "training.learning_rate = 0.0005   asked for by me"),
     (ControlApplied("1", "save", None, "me", 1), "value", "save", "asked for by me"),
+    (
+        RunStarted("r", 1000, 9, 1, 1.0, 1, 1, 1, 1, 1, "cpu", "fp32", base={"name": "a run", "step": 1200}),
+        "value",
+        "started",
+        "from a run, step 1,200   1.00 k parameters",
+    ),
     (RunMoving(1200, 1.0), "note", "handed over", "at step 1,200 to a process of its own"),
     (TerminalLost(), "note", "hung up", "the training goes on without a screen"),
     (ControlDiscarded("1", "set", RATE, "me"), "note", "set", "= 0.0005   asked for by me   had no effect"),

@@ -127,3 +127,14 @@ async def test_details_that_are_cut_off_say_so(monkeypatch):
         await pilot.pause()
         lines = app.screen.query_one(PresetDetails)._lines
         assert lines[-1][-1][0].strip() == "…"
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=lambda size: f"{size[0]}x{size[1]}")
+async def test_fine_tuning_says_what_to_type_and_does_not_start_without_a_base(size):
+    app = picker(lambda config, preset: pytest.fail("started without a base"))
+    async with app.run_test(size=size) as pilot:
+        await pilot.press("end", "enter")
+        await pilot.pause()
+        shown = " ".join(text_of(app).replace("│", " ").split())
+    assert "tui-trainer train finetune --from" in shown
+    assert "shape the base's" in shown and "parameters –" in shown

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from tui_trainer.training.comparison import Compared
 
 DIVIDER = " │ "
+LITTLE = 0.01
+"""Of the length of the weights: below it a text often stays the same to its last word."""
 LEAST_COLUMN = 24
 """Cells of a column below which two texts are easier to read one after the other."""
 
@@ -117,12 +119,14 @@ def _look_away() -> None:
 
 def _changes(base: Compared, tuned: Compared) -> list[tuple[str, str, str]]:
     """How far the weights moved, which is what there is to see before the text shows it."""
-    from tui_trainer.training.comparison import changes_between
+    from tui_trainer.training.comparison import ALL_WEIGHTS, changes_between
 
     changes = changes_between(base, tuned)
     if not changes:
         _note("the two are of different shapes: how far the weights moved cannot be said")
         return []
+    if 0 < changes[ALL_WEIGHTS] < LITTLE:
+        _note("the weights moved little: more comes of --set training.epochs=10 or training.learning_rate=1e-4")
     moved = [(part, f"{100 * change:.2g} %") for part, change in changes.items()]
     return [("weights moved by", "", ""), *((f"  {part}", "", figure) for part, figure in moved)]
 
@@ -132,10 +136,10 @@ def _texts(prompt: str, one: str, other: str) -> Iterator[str]:
     width = (shutil.get_terminal_size().columns - cell_len(DIVIDER)) // 2
     yield ""
     yield f"prompt: {safe_line(prompt)}"
-    if sys.stdout.isatty() and width >= LEAST_COLUMN:
+    if _has_terminal() and width >= LEAST_COLUMN:
         yield from _columns(["base", "", *wrap(safe_text(one), width)], ["tuned", "", *wrap(safe_text(other), width)])
         return
-    show: Callable[[str], str] = safe_text if sys.stdout.isatty() else str
+    show: Callable[[str], str] = safe_text if _has_terminal() else str
     yield f"base: {show(one)}"
     yield f"tuned: {show(other)}"
 
@@ -154,3 +158,7 @@ def _write_lines(lines: Iterable[str]) -> None:
 
 def _note(text: str) -> None:
     sys.stderr.write(f"note: {safe_line(text)}\n")
+
+
+def _has_terminal() -> bool:
+    return sys.stdout.isatty()

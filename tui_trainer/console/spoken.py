@@ -32,7 +32,7 @@ from tui_trainer.events import (
 )
 from tui_trainer.monitor.controls import setting_of
 from tui_trainer.monitor.follower import RunFollower
-from tui_trainer.monitor.run_setup import base_text
+from tui_trainer.monitor.run_setup import base_name
 
 CALM_SECONDS = 10.0
 """Between two sentences about what happens all the time: nobody can listen faster and still think."""
@@ -249,7 +249,7 @@ def _start(event: RunStarted) -> str:
     if event.resumed_from_step is not None:
         return sentence(f"Going on with run {run} from step {whole(event.resumed_from_step)} of {last}")
     where = f"on {verbatim(event.device)} in {verbatim(event.precision)}"
-    base = base_text(event)
+    base = base_name(event)
     begins = f"The training goes on from {verbatim(base)}" if base else "The training begins"
     return sentence(f"{begins}: run {run}, {rough(event.parameter_count)} parameters, {last} steps, {where}")
 

@@ -52,12 +52,18 @@ def parameter_groups(started: RunStarted) -> list[ParameterGroup]:
     ]
 
 
-def base_text(started: RunStarted) -> str | None:
+def base_name(started: RunStarted) -> str | None:
     """The model that a run goes on from, safe to show; None when its first weights were drawn."""
-    name, step, val_loss = (started.base.get(key) for key in ("name", "step", "val_loss"))
-    if not isinstance(name, str):
+    name = started.base.get("name")
+    return _shortened(safe_line(name), MAX_BASE_NAME) if isinstance(name, str) else None
+
+
+def base_text(started: RunStarted) -> str | None:
+    """The same with what is known of it."""
+    name, step, val_loss = base_name(started), started.base.get("step"), started.base.get("val_loss")
+    if name is None:
         return None
-    known = [_shortened(safe_line(name), MAX_BASE_NAME)]
+    known = [name]
     if (count := _count(step)) is not None:
         known.append(f"step {numbers.whole(count)}")
     if (loss := _amount(val_loss)) is not None:

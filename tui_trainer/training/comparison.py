@@ -24,7 +24,9 @@ from tui_trainer.model import GPT
 from tui_trainer.training.base import load_base
 from tui_trainer.training.evaluation import Measurement, evaluate
 from tui_trainer.training.precision import FP32
-from tui_trainer.training.weights import fingerprint, relative_changes
+from tui_trainer.training.weights import ALL_WEIGHTS, fingerprint, relative_changes
+
+__all__ = ["ALL_WEIGHTS", "Compared", "changes_between"]
 
 
 class Compared:

@@ -12,6 +12,7 @@ from torch import Tensor
 from tui_trainer.config import ModelConfig
 from tui_trainer.model import GPT
 
+ALL_WEIGHTS = "all weights"
 PARTS = {
     "embeddings": ("wte.", "wpe."),
     "attention": (".attention.",),
@@ -60,7 +61,7 @@ def relative_changes(base: Mapping[str, Tensor], tuned: Mapping[str, Tensor]) ->
         part: [square for name, square in squares.items() if any(sign in name for sign in signs)]
         for part, signs in PARTS.items()
     }
-    return {part: _ratio(pairs) for part, pairs in {"all weights": [*squares.values()], **named}.items() if pairs}
+    return {part: _ratio(pairs) for part, pairs in {ALL_WEIGHTS: [*squares.values()], **named}.items() if pairs}
 
 
 def _ratio(pairs: list[tuple[float, float]]) -> float:

@@ -1,0 +1,130 @@
+"""`train finetune --from` and `compare`, as they are typed."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+from pydoc_data.topics import topics
+
+import pytest
+
+from tui_trainer.cli import main
+
+TINY = {
+    "model.n_layer": 1, "model.n_head": 2, "model.n_embd": 16, "model.context_length": 16, "data.tokenizer": "bytes",
+    "training.max_steps": 6, "sampling.max_new_tokens": 30,
+}  # fmt: skip
+FEW = ("--set", "training.max_steps=6", "--set", "training.eval_interval=6", "--set", "sampling.max_new_tokens=30")
+
+
+@pytest.fixture
+def run_cli(monkeypatch, capfd, tmp_path):
+    """Runs the program in this process, in a folder of its own, without a terminal."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.txt").write_text(topics["assert"])
+    (tmp_path / "other.txt").write_text(topics["lambda"] * 3)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["tui-trainer", *arguments])
+        capfd.readouterr()
+        try:
+            main()
+            code = 0
+        except SystemExit as ending:
+            code = int(ending.code or 0)
+        output, errors = capfd.readouterr()
+        return code, output, errors
+
+    return run
+
+
+@pytest.fixture
+def base(run_cli) -> Path:
+    settings = [part for name, value in TINY.items() for part in ("--set", f"{name}={value}")]
+    made = run_cli("train", "quick-test", "--headless", "--data", "own.txt", "--run-dir", "base", *settings)
+    assert made[0] == 0, made
+    return Path("base").absolute()
+
+
+@pytest.fixture
+def tuned(run_cli, base) -> Path:
+    made = run_cli(
+        "train", "finetune", "--from", "base", "--data", "other.txt", "--headless", "--run-dir", "tuned", *FEW
+    )
+    assert made[0] == 0, made
+    assert f"setup   from {json.loads((base / 'run.json').read_text())['id']}, step" in made[1]
+    assert re.search(r"compare  .* compare \S*tuned", made[1])
+    return Path("tuned").absolute()
+
+
+def test_from_a_base_to_both_side_by_side(run_cli, base, tuned):
+    code, output, errors = run_cli("compare", "tuned", "The lambda", "A\nB", "--max-new-tokens", "20")
+    assert code == 0, errors
+    assert "the weights moved little" in errors
+    figures, *texts = re.split(r"^prompt: ", output, flags=re.MULTILINE)
+    described = [json.loads((run / "run.json").read_text()) for run in (base, tuned)]
+    assert figures.split()[:4] == ["base", "tuned", *(each["id"] for each in described)]
+    for name in ("val loss", "val perplexity", "bits a byte"):
+        one, other = re.search(rf"^{name} +(\S+) +(\S+)$", figures, re.MULTILINE).groups()
+        assert float(one) > 0 and float(other) > 0
+    assert re.search(r"^  all weights +0\.\d+ %$", figures, re.MULTILINE)
+    assert [text.split("\n")[0] for text in texts] == ["The lambda", "A⏎B"]
+    assert all(re.search(r"^base: .*^tuned: ", text, re.MULTILINE | re.DOTALL) for text in texts)
+    assert run_cli("compare", "tuned", "The lambda", "A\nB", "--max-new-tokens", "20")[1] == output
+    assert run_cli("compare", "tuned", "The lambda", "A\nB", "--max-new-tokens", "20", "--seed", "5")[1] != output
+
+
+def test_the_losses_are_those_of_the_run(run_cli, tuned):
+    losses = [
+        event["val_loss"]
+        for event in map(json.loads, (tuned / "events.jsonl").read_text().splitlines())
+        if event["event"] == "EvaluationCompleted"
+    ]
+    output = run_cli("compare", "tuned", "--checkpoint", "last")[1]
+    (line,) = (line for line in output.splitlines() if line.startswith("val loss"))
+    assert line.split()[2:] == [f"{losses[0]:.3f}", f"{losses[-1]:.3f}"]
+
+
+def test_on_a_terminal_they_stand_in_two_columns(run_cli, tuned, monkeypatch):
+
+    monkeypatch.setattr("tui_trainer.cli.comparing._has_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    output = run_cli("compare", "tuned", "The ", "--max-new-tokens", "80")[1]
+    rows = [line for line in output.splitlines() if "│" in line]
+    assert re.fullmatch(r"base +│ tuned", rows[0])
+    assert len({row.index("│") for row in rows}) == 1 and max(map(len, output.splitlines())) <= 80
+
+
+def test_what_is_gone_is_said(run_cli, base, tuned):
+    Path("other.txt").unlink()
+    code, output, errors = run_cli("compare", "tuned")
+    assert code == 0 and "no perplexity" in errors and "other.txt" in errors
+    assert "val loss" not in output and "all weights" in output
+    shutil.rmtree(base)
+    code, _, errors = run_cli("compare", "tuned")
+    assert code == 2 and "is not there any more" in errors and "--with" in errors
+    assert run_cli("compare", "tuned", "--with", "tuned")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("train", "finetune"), "tui-trainer train finetune --from RUN --data FILE"),
+        (("train", "finetune", "--from", "nowhere"), "nowhere"),
+        (("train", "finetune", "--from", "own.txt"), "name the folder it is in"),
+        (("train", "finetune", "--from", "base", "--set", "model.n_layer=3"), "the base decides that"),
+        (("train", "small", "--from", "base"), "--set model.context_length=16"),
+        (("compare", "base"), "--with RUN|MODEL_DIR"),
+        (("compare", "base", "--checkpoint", "worst"), "best or last"),
+        (("compare", "base", "--temperature", "-1"), "temperature"),
+    ],
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, tuple) else "",
+)
+def test_a_mistake_is_named_in_a_line_or_three(run_cli, base, arguments, said):
+    code, _, errors = run_cli(*arguments)
+    assert code == 2 and said in errors
+    assert 1 <= len(errors.strip().splitlines()) <= 3
+    assert not (Path("tuned")).exists()
