@@ -1,5 +1,6 @@
 """Text from a run: what is yielded, from which checkpoint, and what it must not disturb."""
 
+import dataclasses
 import random
 import threading
 import time
@@ -14,6 +15,8 @@ from tiny_runs import events, figures, sha_of, tensors_of, tiny_config, trained,
 from tui_trainer.checkpoints import CheckpointStore
 from tui_trainer.config import RunConfig
 from tui_trainer.data.tokenizers import ByteTokenizer, CharTokenizer, Tokenizer
+from tui_trainer.deploy.export.export import export_model
+from tui_trainer.deploy.export.source import load_source
 from tui_trainer.errors import UserError
 from tui_trainer.events import EvaluationCompleted, StepCompleted
 from tui_trainer.inference.generator import TextGenerator
@@ -232,3 +235,52 @@ def test_talking_all_the_time_leaves_the_training_bit_for_bit_as_it_was(tmp_path
     for kind in (StepCompleted, EvaluationCompleted):
         assert [figures(event) for event in events(run, kind)] == [figures(event) for event in events(alone, kind)]
     assert sha_of(tensors_of(run)) == sha_of(tensors_of(alone))
+
+
+# Where it ends, and several at once
+
+
+def test_the_last_piece_says_why(chain_run: RunDirectory) -> None:
+    save(chain_run, chain(chain_run, "abcdefgh"))
+    generator = TextGenerator(chain_run)
+    pieces = list(generator.pieces("a", dataclasses.replace(GREEDY, max_new_tokens=5)))
+    assert [(piece.text, piece.tokens, piece.finish) for piece in pieces] == [
+        *((letter, 1, None) for letter in "bcde"),
+        ("f", 1, "length"),
+    ]
+    stopped = list(generator.pieces("a", dataclasses.replace(GREEDY, stop=("fg", "x"))))
+    assert "".join(piece.text for piece in stopped) == "bcde"
+    assert [piece.finish for piece in stopped] == [None] * 5 + ["stop"]
+    held = list(generator.pieces("a", dataclasses.replace(GREEDY, max_new_tokens=5, stop=("fgz",))))
+    assert "".join(piece.text for piece in held) == "bcdef", "what only began like a stop is shown at the end"
+
+
+def test_token_ids_are_a_prompt_too(chain_run: RunDirectory) -> None:
+    save(chain_run, chain(chain_run, "abcdefgh"))
+    texts = TextGenerator(chain_run).pieces(list(b"xyza"), dataclasses.replace(GREEDY, max_new_tokens=3))
+    assert "".join(piece.text for piece in texts) == "bcd"
+
+
+def test_several_texts_end_each_at_its_own_place(chain_run: RunDirectory) -> None:
+    save(chain_run, chain(chain_run, "abcdefgh"))
+    settings = dataclasses.replace(GREEDY, max_new_tokens=6, stop=("d",))
+    rounds = list(TextGenerator(chain_run).pieces_together(["a", "f", "long before c"], settings))
+    texts = ["".join(piece.text for piece in pieces) for pieces in zip(*rounds, strict=True)]
+    assert texts == ["bc", "ghabc", ""]
+    assert [piece.finish for piece in rounds[-1]] == ["stop", "stop", "stop"]
+    assert len(rounds) == 6, "the longest decides"
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "modern"])
+def test_an_exported_folder_writes_as_its_run(tmp_path: Path, architecture: str) -> None:
+    run = make_run(
+        tmp_path / "run", tiny_config(tmp_path / "unused", model={"architecture": architecture}), ByteTokenizer()
+    )
+    save(run, random_model(run, 256), 7)
+    export_model(
+        load_source(run, "best"), "safetensors", tmp_path / "out", quantize=None, now=datetime(2026, 1, 1, tzinfo=UTC)
+    )
+    settings = SamplingSettings(max_new_tokens=40, seed=5)
+    exported, own = TextGenerator(tmp_path / "out"), TextGenerator(run)
+    assert exported.refresh().step == 7
+    assert "".join(exported.stream("ab", settings)) == "".join(own.stream("ab", settings)) != ""

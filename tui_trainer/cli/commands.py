@@ -44,6 +44,9 @@ ON_HANGUP = typer.Option(
 )
 OnHangup = Annotated[str, ON_HANGUP]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="The id of a run, or its directory.")]
+Model = Annotated[
+    str, typer.Argument(metavar="RUN|MODEL_DIR", help="The id of a run, its directory, or a folder with a model.")
+]
 
 
 def main() -> None:
@@ -265,7 +268,7 @@ def show_preset(name: Annotated[str, typer.Argument(metavar="NAME", help="A pres
 
 @app.command()
 def generate(
-    run: RunName,
+    model: Model,
     prompt: Annotated[
         Optional[str],  # noqa: UP045
         typer.Argument(metavar="[PROMPT]", help="What the text goes on from; left out: the preset's own."),
@@ -277,21 +280,36 @@ def generate(
     top_p: Annotated[
         Optional[float], typer.Option(help="Only the likeliest tokens that together reach this probability.")  # noqa: UP045
     ] = None,
+    min_p: Annotated[
+        Optional[float], typer.Option(help="Only tokens so many times as likely as the likeliest.")  # noqa: UP045
+    ] = None,
+    repetition_penalty: Annotated[
+        Optional[float], typer.Option(help="Above 1: less of what is there already.")  # noqa: UP045
+    ] = None,
+    stop: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="End before this text; may be given several times."),
+    ] = None,
     max_new_tokens: Annotated[Optional[int], typer.Option(help="Tokens to generate.")] = None,  # noqa: UP045
     seed: Annotated[Optional[int], typer.Option(help="The same seed gives the same text.")] = None,  # noqa: UP045
-    checkpoint: Annotated[str, typer.Option(metavar="best|last", help="Which checkpoint speaks.")] = "best",
+    samples: Annotated[int, typer.Option(help="So many texts, written at once.")] = 1,
+    checkpoint: Annotated[str, typer.Option(metavar="best|last", help="Which checkpoint of a run speaks.")] = "best",
 ) -> None:
-    """Write text with a run's best checkpoint."""
+    """Write text with a run's best checkpoint, or with an exported model."""
     from tui_trainer.cli.generating import print_text
 
     changes = {
         "temperature": temperature,
         "top_k": top_k,
         "top_p": top_p,
+        "min_p": min_p,
+        "repetition_penalty": repetition_penalty,
+        "stop": tuple(stop) if stop else None,
         "max_new_tokens": max_new_tokens,
         "seed": seed,
     }
-    print_text(run, prompt, {name: value for name, value in changes.items() if value is not None}, checkpoint)
+    chosen = {name: value for name, value in changes.items() if value is not None}
+    print_text(model, prompt, chosen, checkpoint, samples)
 
 
 @app.command()

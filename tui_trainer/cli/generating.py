@@ -1,46 +1,90 @@
-"""`tui-trainer generate`: a checkpoint writes to the terminal or into a pipe."""
+"""`tui-trainer generate`: a model writes to the terminal or into a pipe."""
 
 from __future__ import annotations
 
 import dataclasses
 import sys
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from tui_trainer.config import SamplingConfig
 from tui_trainer.errors import UserError
+from tui_trainer.inference.settings import SamplingSettings, settings_from
 from tui_trainer.monitor.safe_text import safe_line, safe_text
-from tui_trainer.runs.catalogue import find_run
+from tui_trainer.runs.catalogue import find_base, is_run
+from tui_trainer.runs.directory import RunDirectory
+
+if TYPE_CHECKING:
+    from tui_trainer.inference.generator import TextGenerator
+
+MAX_SAMPLES = 64
 
 
-def print_text(run_name: str, prompt: str | None, changes: dict[str, Any], checkpoint: str) -> None:
+def print_text(name: str, prompt: str | None, changes: dict[str, Any], checkpoint: str, samples: int) -> None:
     """Streams the prompt and what the model makes of it to standard output; who speaks goes to standard error.
 
+    Args:
+        name: a run, or a folder with a model.
+        prompt: None: the first one of the run's configuration.
+        changes: settings that differ from the run's.
+        checkpoint: best or last.
+        samples: how many texts; several are written at once, and shown when they are complete.
+
     Raises:
-        UserError: for a run, a checkpoint or a setting that cannot be used.
+        UserError: for a model, a checkpoint or a setting that cannot be used.
     """
     if checkpoint not in ("best", "last"):
         raise UserError(f"--checkpoint {checkpoint}: must be best or last")
-    run = find_run(run_name)
-    config = run.read_config()
-
-    from tui_trainer.inference.generator import TextGenerator
-    from tui_trainer.inference.settings import settings_from
-
-    settings = dataclasses.replace(settings_from(config.sampling), **changes)
-    generator = TextGenerator(run, "last" if checkpoint == "last" else "best")
-    speaker = generator.refresh()
+    if not 1 <= samples <= MAX_SAMPLES:
+        raise UserError(f"--samples {samples}: must be 1 to {MAX_SAMPLES}")
+    path = find_base(name)
+    place = RunDirectory(path) if is_run(path) else path
+    sampling = place.read_config().sampling if isinstance(place, RunDirectory) else SamplingConfig()
+    settings = dataclasses.replace(settings_from(sampling), **changes)
     if prompt is None:
-        prompt = next(iter(config.sampling.prompts), "")
+        prompt = next(iter(sampling.prompts), "")
+
+    generator = _open(place, checkpoint, prompt)
+    show = safe_text if sys.stdout.isatty() else str
+    if samples == 1:
+        _stream(generator, prompt, settings, show)
+    else:
+        _write_several(generator, prompt, settings, samples, show)
+
+
+def _open(place: RunDirectory | Path, checkpoint: str, prompt: str) -> TextGenerator:
+    """Loads the model and says who speaks, and what is to be known of it and of the prompt."""
+    from tui_trainer.inference.generator import TextGenerator
+
+    generator = TextGenerator(place, "last" if checkpoint == "last" else "best")
+    speaker = generator.refresh()
     _note(f"step {speaker.step:,}" + ("" if speaker.val_loss is None else f", val {speaker.val_loss:.3f}"))
     if speaker.warning:
         sys.stderr.write(safe_line(speaker.warning) + "\n")
     if replaced := generator.replaced_characters(prompt):
         sys.stderr.write(f"{replaced} characters of the prompt are not in the vocabulary and were replaced\n")
-    show = safe_text if sys.stdout.isatty() else str
+    return generator
+
+
+def _stream(generator: TextGenerator, prompt: str, settings: SamplingSettings, show: Callable[[str], str]) -> None:
     sys.stdout.write(show(prompt))
     for piece in generator.stream(prompt, settings):
         sys.stdout.write(show(piece))
         sys.stdout.flush()
     sys.stdout.write("\n")
+
+
+def _write_several(
+    generator: TextGenerator, prompt: str, settings: SamplingSettings, samples: int, show: Callable[[str], str]
+) -> None:
+    texts = [prompt] * samples
+    for pieces in generator.pieces_together([prompt] * samples, settings):
+        texts = [text + piece.text for text, piece in zip(texts, pieces, strict=True)]
+    for number, text in enumerate(texts, 1):
+        _note(f"{number} of {samples}")
+        sys.stdout.write(show(text) + "\n")
+        sys.stdout.flush()
 
 
 def _note(text: str) -> None:
