@@ -78,7 +78,8 @@ def watch_recovered(services: Services, record_of: RecordOf) -> TrainerApp:
 
 PLACES = {
     "picker": Place(pick),
-    "picker-of-the-largest": Place(pick, ("end",)),
+    "picker-of-the-largest": Place(pick, ("end", "up")),
+    "picker-without-a-base": Place(pick, ("end",)),
     "runs": Place(list_runs),
     "no-runs": Place(list_none),
     "monitor": Place(watch),

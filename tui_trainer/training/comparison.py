@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -49,6 +48,7 @@ class Compared:
         self.name, self.step, self.notices = base.name, base.step, [notice.evidence for notice in base.notices]
         self.tokenizer: Tokenizer = base.tokenizer
         self.weights = base.weights
+        self._decoder: Decoder | None = None
         with torch.device("meta"):  # nothing is drawn for weights that are there already
             self.model = GPT(base.model, base.tokenizer.vocab_size)
         self.model.load_state_dict(base.weights, assign=True)
@@ -81,13 +81,13 @@ class Compared:
         return measurement
 
     def write(self, prompt: str, settings: SamplingSettings) -> str:
-        """What it makes of a prompt; the same seed, 0 if there is none, gives the same text."""
+        """What it makes of a prompt; with a seed always the same."""
+        if self._decoder is None:
+            weights = {name: tensor.numpy() for name, tensor in self.weights.items()}
+            self._decoder = Decoder(weights, self.model.config, self.tokenizer.vocab_size)
         ids = self.tokenizer.encode_prompt(prompt or EMPTY_PROMPT)[0]
-        weights = {name: tensor.numpy() for name, tensor in self.weights.items()}
-        decoder = Decoder(weights, self.model.config, self.tokenizer.vocab_size)
-        continuation = Continuation(decoder, ids, replace(settings, seed=settings.seed or 0))
-        tokens = [token for _ in range(settings.max_new_tokens) for token in write_next(decoder, [continuation])]
-        return self.tokenizer.decode(tokens)
+        texts = [Continuation(self._decoder, ids, settings)]
+        return self.tokenizer.decode([write_next(self._decoder, texts)[0] for _ in range(settings.max_new_tokens)])
 
 
 def changes_between(base: Compared, tuned: Compared) -> dict[str, float]:
