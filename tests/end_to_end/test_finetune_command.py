@@ -67,6 +67,7 @@ def test_from_a_base_to_both_side_by_side(run_cli, base, tuned):
     figures, *texts = re.split(r"^prompt: ", output, flags=re.MULTILINE)
     described = [json.loads((run / "run.json").read_text()) for run in (base, tuned)]
     assert figures.split()[:4] == ["base", "tuned", *(each["id"] for each in described)]
+    assert re.search(r"^tokens measured +(\d+) +\1$", figures, re.MULTILINE)
     for name in ("val loss", "val perplexity", "bits a byte"):
         one, other = re.search(rf"^{name} +(\S+) +(\S+)$", figures, re.MULTILINE).groups()
         assert float(one) > 0 and float(other) > 0
@@ -128,3 +129,13 @@ def test_a_mistake_is_named_in_a_line_or_three(run_cli, base, arguments, said):
     assert code == 2 and said in errors
     assert 1 <= len(errors.strip().splitlines()) <= 3
     assert not (Path("tuned")).exists()
+
+
+@pytest.mark.parametrize("hostile", ["/" + "n" * 5000, "a\0b", "", "/dev/zero", "/nowhere\x1b[2J"])
+def test_a_base_that_others_wrote_into_a_run_is_only_looked_for(run_cli, tuned, hostile):
+    described = json.loads((tuned / "run.json").read_text())
+    described["base"] |= {"path": hostile, "step": 10**400}
+    (tuned / "run.json").write_text(json.dumps(described))
+    code, _, errors = run_cli("compare", "tuned")
+    assert code == 2 and "is not there any more" in errors
+    assert not set(errors) & {"\x1b", "\0"} and len(errors.strip().splitlines()) <= 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from tui_trainer.checkpoints import CheckpointStore
 from tui_trainer.config import RunConfig
 from tui_trainer.data.batches import EvaluationWindows
 from tui_trainer.data.tokenizers import load_tokenizer
+from tui_trainer.deploy.export.export import export_model
+from tui_trainer.deploy.export.source import load_source
 from tui_trainer.errors import UserError
 from tui_trainer.events import AdviceRaised, EvaluationCompleted, RunStarted
 from tui_trainer.model import GPT
@@ -24,6 +27,7 @@ from tui_trainer.presets import load_preset
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.training.base import load_base
 from tui_trainer.training.launch import NewRun, ResumedRun
+from tui_trainer.training.weights import fingerprint
 
 FEW = ["training.max_steps=4", "training.batch_size=4", "training.micro_batch_size=2", "training.eval_interval=2"]
 QUICK = [*FEW, "sampling.prompts=[]"]
@@ -319,3 +323,17 @@ def test_a_folder_that_describes_other_weights_is_refused(folder, other_text, tm
     save_file({"wte.weight": torch.zeros(260, 16)}, broken / "model.safetensors")
     with pytest.raises(UserError, match="missing"):
         load_base(broken)
+
+
+@pytest.mark.parametrize(("kind", "form"), [("bpe", "hf"), ("modern", "hf"), ("char", "safetensors")])
+def test_what_was_exported_is_the_base_that_it_was(kind, form, other_text, tmp_path, request):
+    run = request.getfixturevalue(kind)
+    exported = tmp_path / "exported"
+    export_model(load_source(run, "best"), form, exported, quantize=None, now=datetime(2026, 11, 24, tzinfo=UTC))
+    base, found = load_base(run.path), load_base(exported)
+    assert fingerprint(found.weights) == fingerprint(base.weights)
+    assert found.model.model_copy(update={"dropout": base.model.dropout}) == base.model
+    assert found.tokenizer.encode("abc def.\n").tolist() == base.tokenizer.encode("abc def.\n").tolist()
+    text = Path(run.read_config().data.paths[0])
+    tuned = [tune(RunDirectory(path), text, tmp_path / path.name[:3]) for path in (run.path, exported)]
+    assert losses(tuned[0]) == losses(tuned[1])

@@ -17,7 +17,7 @@ from tui_trainer.errors import UserError
 from tui_trainer.monitor import numbers
 from tui_trainer.monitor.columns import align_lines
 from tui_trainer.monitor.safe_text import safe_line, safe_text
-from tui_trainer.runs.catalogue import find_base, find_run, is_run
+from tui_trainer.runs.catalogue import find_base, find_run
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.tui.lines import wrap
 
@@ -59,14 +59,13 @@ def _open_both(run: RunDirectory, other: str | None, checkpoint: str) -> tuple[C
     named = described if isinstance(described, dict) and not other else {}
     path = find_base(other) if other else _base_path(run, named)
 
+    from tui_trainer.checkpoints import CheckpointStore
     from tui_trainer.training.comparison import Compared
 
     tuned = Compared(run.path, "last" if checkpoint == "last" else "best")
     step = named.get("step")
-    if type(step) is int and (path / "checkpoints" / f"step-{step:08}.json").exists():
-        base = Compared(path, step)
-    else:
-        base = Compared(path)
+    kept = CheckpointStore(RunDirectory(path).checkpoints).steps()
+    base = Compared(path, step if isinstance(step, int) and step in kept else "best")
     for notice in (*base.notices, *tuned.notices):
         _note(notice)
     if named.get("sha256", base.fingerprint) != base.fingerprint:
@@ -81,9 +80,12 @@ def _base_path(run: RunDirectory, described: dict[str, Any]) -> Path:
     path = described.get("path")
     if not isinstance(path, str):
         raise UserError(f"{run.run_id}: goes on from no other model\nname one to compare it with: --with RUN|MODEL_DIR")
-    if not is_run(Path(path)) and not (Path(path) / "config.json").exists():
-        raise UserError(f"{path}: the base of {run.run_id} is not there any more\nname another one: --with RUN")
-    return Path(path)
+    try:
+        return find_base(path)
+    except UserError as error:
+        raise UserError(
+            f"{path}: the base of {run.run_id} is not there any more\nname another one: --with RUN"
+        ) from error
 
 
 def _figures(base: Compared, tuned: Compared, config: RunConfig) -> list[str]:
@@ -109,7 +111,10 @@ def _measurements(base: Compared, tuned: Compared, config: RunConfig) -> list[tu
         "val perplexity": [numbers.perplexity(each.perplexity) for each in found],
         "val accuracy": [numbers.percent(each.accuracy) for each in found],
     }
-    told = {"bits a byte": [numbers.loss(each.bits_per_byte) for each in found]}
+    told = {
+        "tokens measured": [numbers.whole(each.tokens) for each in found],
+        "bits a byte": [numbers.loss(each.bits_per_byte) for each in found],
+    }
     return [(name, one, other) for name, (one, other) in ((rows | told) if is_same else told).items()]
 
 

@@ -27,6 +27,9 @@ from tui_trainer.training.weights import ALL_WEIGHTS, fingerprint, relative_chan
 
 __all__ = ["ALL_WEIGHTS", "Compared", "changes_between"]
 
+MAX_TOKENS = 1 << 18
+"""Of a validation side: enough for a steady figure, and a GPT-2 reads them within minutes on a processor."""
+
 
 class Compared:
     """One of the two, on the CPU and in fp32, so that both compute alike. It is a `Measured`."""
@@ -65,7 +68,7 @@ class Compared:
         return fingerprint(self.weights)
 
     def measure(self, data: DataConfig, context_length: int, between_batches: Callable[[], None]) -> Measurement:
-        """How well it reads the validation side of a text, in windows of so many tokens.
+        """How well it reads the validation side of a text, in windows of so many tokens, evenly spread in a long one.
 
         Raises:
             UserError: when the text is gone or too short.
@@ -75,7 +78,8 @@ class Compared:
         if len(split.val) < 2:
             raise UserError(f"{corpus.name}: the validation part has {len(split.val)} tokens, at least 2 are needed")
         tokens = min(EVALUATION_TOKENS, EVALUATION_LOGITS // self.tokenizer.vocab_size)
-        windows = EvaluationWindows(split.val, context_length, max(1, tokens // context_length))
+        limit = max(1, MAX_TOKENS // context_length)
+        windows = EvaluationWindows(split.val, context_length, max(1, tokens // context_length), limit)
         measurement = evaluate(self, windows, self.tokenizer.token_byte_lengths, between_batches)
         self.model.eval()
         return measurement
