@@ -353,3 +353,25 @@ def compare(
     changes = {"temperature": temperature, "max_new_tokens": max_new_tokens, "seed": seed}
     chosen = {name: value for name, value in changes.items() if value is not None}
     comparing.compare(run, prompts or [], other, checkpoint, chosen)
+
+
+@app.command()
+def serve(
+    source: Annotated[str, typer.Argument(metavar="RUN|EXPORT", help="A run, or the folder of an exported model.")],
+    host: Annotated[
+        str, typer.Option(help="Where to listen; anything but this machine alone needs a key.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0: any that is free.")] = 8000,
+    api_key_file: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--api-key-file", metavar="FILE", help="The key; else $TUI_TRAINER_API_KEY, else none."),
+    ] = None,
+    allowed_hosts: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--allow-host", metavar="NAME", help="A name clients may call it by; may be given again."),
+    ] = None,
+) -> None:
+    """Answer over HTTP as OpenAI's API does, also while the run still trains."""
+    from tui_trainer.cli import serving
+
+    raise typer.Exit(serving.serve(source, host, port, api_key_file, allowed_hosts or []))

@@ -1,0 +1,1 @@
+"""A model behind HTTP, in OpenAI's dialect: completions, streamed or whole."""

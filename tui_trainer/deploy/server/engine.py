@@ -1,0 +1,212 @@
+"""The one thread that owns the model: answers a few requests in turn, a token each."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Protocol
+
+from tui_trainer.deploy.server.job import Job, Part
+from tui_trainer.deploy.server.limits import Limits
+from tui_trainer.deploy.server.refusal import Refusal
+from tui_trainer.errors import UserError
+from tui_trainer.monitor.safe_text import safe_text
+
+if TYPE_CHECKING:
+    from tui_trainer.data.tokenizers import Tokenizer
+    from tui_trainer.inference.generator import Piece, Speaker
+    from tui_trainer.inference.settings import SamplingSettings
+
+REST_FOR_WORK = 7.0
+"""While somebody trains here, the engine rests seven times as long as it worked: an eighth of one core is its share."""
+LONGEST_REST_SECONDS = 1.0
+NOT_FREE = "all places are taken; come again in a moment"
+ENDED = "the server is ending, or its engine has failed"
+
+
+class Writer(Protocol):
+    """What the engine needs of a `TextGenerator`."""
+
+    @property
+    def tokenizer(self) -> Tokenizer: ...
+
+    @property
+    def context_length(self) -> int: ...
+
+    def refresh(self) -> Speaker: ...
+
+    def pieces(self, prompt: str, settings: SamplingSettings, is_cancelled: Callable[[], bool]) -> Iterator[Piece]: ...
+
+
+class Engine:
+    """Requests wait in line for a slot; who has one gets a token each time round."""
+
+    def __init__(self, open_writer: Callable[[], Writer], is_training: Callable[[], bool], limits: Limits) -> None:
+        """Prepares the thread.
+
+        Args:
+            open_writer: called in the thread: it takes the seconds that torch needs to load.
+            is_training: whether the same machine trains, asked at each request; then the engine is sparing.
+            limits: slots and places in line.
+        """
+        self._open_writer = open_writer
+        self._is_training = is_training
+        self._limits = limits
+        self._changed = threading.Condition()
+        self._waiting: deque[Job] = deque()
+        self._active: dict[Job, Iterator[None]] = {}
+        self._is_sparing = False
+        self._is_closed = False
+        self._is_ready = threading.Event()
+        self._failure: UserError | None = None
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self.writer: Writer | None = None
+        self.speaker: Speaker | None = None
+
+    def start(self) -> None:
+        """Starts the thread and waits until the model can speak, or `close` was called.
+
+        Raises:
+            UserError: when there is nothing that can speak.
+        """
+        self._thread.start()
+        self._is_ready.wait()
+        if self._failure:
+            raise self._failure
+        if self.speaker is None:
+            raise UserError("the model was not loaded")
+
+    def is_alive(self) -> bool:
+        """Whether requests are answered."""
+        return self._thread.is_alive() and not self._is_closed
+
+    def is_full(self) -> bool:
+        """Whether the next request would be refused."""
+        return len(self._waiting) + len(self._active) >= self._limits.slots + self._limits.waiting
+
+    def submit(self, job: Job) -> None:
+        """Gives a job a place in line.
+
+        Raises:
+            Refusal: when there is none, or nobody who would answer.
+        """
+        with self._changed:
+            if not self.is_alive():
+                raise Refusal(503, ENDED)
+            if self.is_full():
+                raise Refusal(429, NOT_FREE, code="rate_limit_exceeded")
+            self._waiting.append(job)
+            self._changed.notify()
+
+    def cancel(self, job: Job) -> None:
+        """Its client has left: its place is free at once, and no more than the token under way is written."""
+        job.is_cancelled = True
+        with self._changed:
+            if job in self._waiting:
+                self._waiting.remove(job)
+
+    def close(self) -> None:
+        """Asks the thread to end; returns at once."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify()
+        self._is_ready.set()
+
+    def finish(self, seconds: float) -> None:
+        """Closes it as soon as all jobs are done, and not later than that."""
+        until = time.monotonic() + seconds
+        while (self._active or self._waiting) and time.monotonic() < until:
+            time.sleep(0.02)
+        self.close()
+
+    def join(self, seconds: float) -> None:
+        """Waits for the thread's end."""
+        if self._thread.is_alive():
+            self._thread.join(seconds)
+
+    def _run(self) -> None:
+        try:
+            self.writer = self._open_writer()
+            self.speaker = self.writer.refresh()
+            self._is_ready.set()
+            while self._wait_for_work():
+                self._go_round(self.writer)
+        except UserError as error:
+            self._failure = error
+        finally:
+            with self._changed:
+                self._is_closed = True
+                left = [*self._active, *self._waiting]
+            for job in left:
+                job.end(Refusal(503, ENDED))
+            self._is_ready.set()
+
+    def _wait_for_work(self) -> bool:
+        """Returns False when the thread is to end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_closed or self._active or self._waiting)
+            return not self._is_closed
+
+    def _go_round(self, writer: Writer) -> None:
+        """A token for each job that has a slot."""
+        self._fill_slots(writer)
+        for job, writing in list(self._active.items()):
+            started = time.monotonic()
+            if not self._advance(job, writing):
+                with self._changed:
+                    del self._active[job]
+            self._rest(time.monotonic() - started)
+
+    def _fill_slots(self, writer: Writer) -> None:
+        with self._changed:
+            fresh = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._free_slots()))]
+            self._active |= {job: _write(writer, job) for job in fresh}
+        if fresh:
+            self._is_sparing = self._is_training()
+            self._refresh(writer)
+        for job in fresh:
+            job.step = self.speaker.step if self.speaker else 0
+
+    def _free_slots(self) -> int:
+        return self._limits.slots - len(self._active)
+
+    def _refresh(self, writer: Writer) -> None:
+        """Takes up a new best checkpoint; one that cannot be read leaves the old one speaking."""
+        try:
+            self.speaker = writer.refresh()
+        except UserError as error:
+            sys.stderr.write(safe_text(f"the checkpoint before goes on speaking: {error}") + "\n")
+
+    def _advance(self, job: Job, writing: Iterator[None]) -> bool:
+        """Whether there is more to come."""
+        if job.is_cancelled:
+            return False
+        try:
+            next(writing)
+        except StopIteration:
+            job.end()
+        except UserError as error:
+            job.end(Refusal(503, str(error)))
+        except Exception:  # noqa: BLE001 - the request fails, all others go on
+            sys.stderr.write(safe_text(traceback.format_exc()))
+            job.end(Refusal(500, "the model failed; the server's log says how"))
+        else:
+            return True
+        return False
+
+    def _rest(self, worked: float) -> None:
+        if self._is_sparing:
+            with self._changed:
+                self._changed.wait_for(lambda: self._is_closed, min(REST_FOR_WORK * worked, LONGEST_REST_SECONDS))
+
+
+def _write(writer: Writer, job: Job) -> Iterator[None]:
+    """Writes what a job wishes for; yields after each token."""
+    for wish in job.wishes:
+        for piece in writer.pieces(wish.prompt, wish.settings, lambda: job.is_cancelled):
+            job.put(Part(wish.index, piece.text, piece.tokens, piece.finish))
+            yield
