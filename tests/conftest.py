@@ -16,6 +16,7 @@ time.tzset()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Long proofs have a flag."""
     parser.addoption("--hang-ups", type=int, default=20, help="rounds of test_hang_ups.py")
+    parser.addoption("--fuzz", type=int, default=300, help="requests of test_bad_requests.py")
 
 
 def pytest_collection_finish() -> None:
