@@ -23,7 +23,7 @@ from tui_trainer.runs.status import read_status
 if TYPE_CHECKING:
     from tui_trainer.deploy.server.engine import Engine, Writer
 
-ENDING_SECONDS = 2
+ENDING_SECONDS = 1
 """How long answers under way may take once the server is to end."""
 
 

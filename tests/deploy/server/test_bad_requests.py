@@ -33,9 +33,22 @@ def test_a_body_over_a_megabyte(server):
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"\xff\xfe", b"nul", b"\x00", b'{"model":"m"} x', b'{"prompt":"\\ud800"}', b"1" * 9999, b"[]", b'"m"']
-    + [b"[" * 100_000, b'{"a":' * 100_000, b'{"x":' + b"[" * 5000 + b"]" * 5000 + b"}"]
-    + [b'{"temperature":NaN}', b'{"x":[Infinity]}', b'{"x":-Infinity}', b'{"temperature":1e999}'],
+    [
+        *(
+            b"",
+            b"{",
+            b"\xff\xfe",
+            b"nul",
+            b"\x00",
+            b'{"model":"m"} x',
+            b'{"prompt":"\\ud800"}',
+            b"1" * 9999,
+            b"[]",
+            b'"m"',
+        ),
+        *(b"[" * 100_000, b'{"a":' * 100_000, b'{"x":' + b"[" * 5000 + b"]" * 5000 + b"}"),
+        *(b'{"temperature":NaN}', b'{"x":[Infinity]}', b'{"x":-Infinity}', b'{"temperature":1e999}'),
+    ],
 )
 def test_what_is_no_json(server, body):
     """A2 and A3."""
@@ -98,17 +111,19 @@ def test_a_web_page_may_not_ask(server):
         assert server.post(body, content_type=kind).status == 415
     assert server.post(body, content_type="Application/JSON; charset=utf-8").status == 200
     preflight = {"origin": "https://evil.example", "access_control_request_method": "POST"}
-    answer = server.ask("OPTIONS", "/v1/completions", **preflight)
-    assert answer.status == 405
-    for answer in (answer, server.post(body, origin="https://evil.example")):
+    asked = server.ask("OPTIONS", "/v1/completions", **preflight)
+    assert asked.status == 405
+    for answer in (asked, server.post(body, origin="https://evil.example")):
         assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
 @pytest.mark.parametrize(
     ("host", "status"),
-    [("localhost", 200), ("LOCALHOST:9", 200), ("127.0.0.1:80", 200), ("[::1]:80", 200), ("10.1.2.3", 200)]
-    + [("evil.example", 403), ("evil.example:8000", 403), ("localhost.evil.example", 403), ("", 403)]
-    + [("127.0.0.1.evil.example", 403), ("a@localhost", 403), ("localhost:x", 403), ("localhost, evil", 403)],
+    [
+        *(("localhost", 200), ("LOCALHOST:9", 200), ("127.0.0.1:80", 200), ("[::1]:80", 200), ("10.1.2.3", 200)),
+        *(("evil.example", 403), ("evil.example:8000", 403), ("localhost.evil.example", 403), ("", 403)),
+        *(("127.0.0.1.evil.example", 403), ("a@localhost", 403), ("localhost:x", 403), ("localhost, evil", 403)),
+    ],
 )
 def test_names_of_others(server, host, status):
     for path in ("/v1/models", "/health"):

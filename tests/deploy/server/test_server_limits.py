@@ -80,9 +80,9 @@ def test_a_slow_body(hurried):
     with connected(hurried, f"{HEAD}Content-Length: 1000\r\n\r\n".encode()) as connection:
         connection.sendall(b"{")
         connection.settimeout(5)
-        answer = connection.recv(9999).decode()
+        with connection.makefile("rb") as reader:  # to the end: the connection is closed
+            answer = reader.read().decode()
         assert answer.startswith("HTTP/1.1 408") and "within 0.5 seconds" in answer
-        assert seconds_until_closed(connection) < 2
 
 
 def test_who_does_not_read_is_let_go(hurried):
@@ -141,7 +141,7 @@ async def test_two_hundred_at_once(server):
 
 
 def test_memory_while_many_send_much(server):
-    """Bodies that are being read hold sixteen megabytes together, however many they are."""
+    """Bodies that are being read hold eight megabytes together, however many they are."""
     before = server.memory_bytes()
     with ExitStack() as stack:
         for _ in range(100):

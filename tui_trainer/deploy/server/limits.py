@@ -10,7 +10,7 @@ class Limits:
     """Whatever is over one of these is refused in words, or the connection ends."""
 
     body_bytes: int = 1 << 20
-    bodies_bytes: int = 16 << 20
+    bodies_bytes: int = 8 << 20
     """Of all bodies that are being read at the same time."""
     slots: int = 2
     """Requests that are answered at the same time, a token each in turn."""

@@ -1,0 +1,134 @@
+"""The thread that owns the model: turns, cancelling, what a slow client costs."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tui_trainer.deploy.server.engine import Engine
+from tui_trainer.deploy.server.job import Job, Part, Wish
+from tui_trainer.deploy.server.limits import Limits
+from tui_trainer.deploy.server.refusal import Refusal
+from tui_trainer.inference.generator import TextGenerator
+from tui_trainer.inference.settings import SamplingSettings
+
+
+class SteppedGenerator(TextGenerator):
+    """The real one, which makes a token only when the test lets it."""
+
+    def __init__(self, *given) -> None:
+        super().__init__(*given)
+        self.may_go, self.has_gone = threading.Semaphore(0), threading.Semaphore(0)
+        self.made: list[str] = []
+
+    def pieces(self, prompt, *rest) -> Iterator:
+        for piece in super().pieces(prompt, *rest):
+            self.may_go.acquire()
+            self.made.append(prompt)
+            yield piece
+            self.has_gone.release()  # not before the engine has handed it over
+
+    def go(self, tokens: int) -> None:
+        for _ in range(tokens):
+            self.may_go.release()
+
+
+@pytest.fixture
+def stepped(tiny_run):
+    generator = SteppedGenerator(tiny_run)
+    engine = Engine(lambda: generator, lambda: False, Limits())
+    engine.start()
+    yield engine, generator
+    engine.close()
+    generator.go(1000)
+    engine.join(10)
+    assert not engine.is_alive()
+
+
+def job_of(prompt: str, tokens: int = 50, texts: int = 1) -> Job:
+    settings = SamplingSettings(max_new_tokens=tokens)
+    return Job([Wish(index, prompt, settings) for index in range(texts)])
+
+
+async def wait_until(is_true) -> None:
+    async with asyncio.timeout(10):
+        while not is_true():
+            await asyncio.sleep(0.005)
+
+
+async def test_two_take_turns_and_the_third_waits(stepped):
+    engine, generator = stepped
+    for prompt in "abc":
+        engine.submit(job_of(prompt))
+    generator.go(11)
+    await wait_until(lambda: len(generator.made) == 11)
+    assert sorted((generator.made.count("a"), generator.made.count("b"))) == [5, 6] and "c" not in generator.made
+
+
+async def test_at_most_one_token_after_the_client_left(stepped):
+    engine, generator = stepped
+    job = job_of("a", texts=4)
+    engine.submit(job)
+    generator.go(7)
+    await wait_until(lambda: len(generator.made) == 7)
+    engine.cancel(job)
+    engine.submit(job_of("b", tokens=5))
+    generator.go(20)
+    await wait_until(lambda: generator.made.count("b") == 5)
+    assert generator.made.count("a") <= 8
+
+
+async def test_who_leaves_the_line_makes_room(stepped):
+    engine, _ = stepped
+    jobs = [job_of("a") for _ in range(18)]
+    for job in jobs:
+        engine.submit(job)
+    assert engine.is_full()
+    with pytest.raises(Refusal) as caught:
+        engine.submit(job_of("a"))
+    assert caught.value.status == 429
+    engine.cancel(jobs[10])
+    assert not engine.is_full()
+    engine.submit(job_of("a"))
+
+
+async def test_those_who_wait_hear_of_the_end(stepped):
+    engine, generator = stepped
+    jobs = [job_of("a") for _ in range(5)]
+    for job in jobs:
+        engine.submit(job)
+    engine.close()
+    generator.go(10)
+    for job in jobs:
+        with pytest.raises(Refusal) as caught:
+            await asyncio.wait_for(anext(part async for part in job.parts() if not part.text), 10)
+        assert caught.value.status == 503
+    with pytest.raises(Refusal):
+        engine.submit(job_of("a"))
+
+
+async def test_what_a_slow_client_did_not_take_is_joined():
+    job = job_of("a", texts=2)
+    for index, text, finish in ((0, "a", None), (0, "b", "length"), (1, "c", None), (1, "", None), (1, "d", "stop")):
+        job.put(Part(index, text, 1, finish))
+    job.end()
+    assert [part async for part in job.parts()] == [Part(0, "ab", 2, "length"), Part(1, "cd", 3, "stop")]
+
+
+async def test_it_rests_while_somebody_trains(tiny_run):
+    """An eighth of the time is its share."""
+    seconds = []
+    for is_training in (False, True):
+        engine = Engine(lambda: TextGenerator(tiny_run), lambda: is_training, Limits())  # noqa: B023
+        engine.start()
+        job = job_of("a", tokens=10)
+        started = asyncio.get_running_loop().time()
+        engine.submit(job)
+        assert sum([part.tokens async for part in job.parts()]) == 10
+        seconds.append(asyncio.get_running_loop().time() - started)
+        engine.close()
+        engine.join(10)
+    assert seconds[1] > 3 * seconds[0]
