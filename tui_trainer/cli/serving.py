@@ -23,6 +23,7 @@ from tui_trainer.runs.status import read_status
 if TYPE_CHECKING:
     from tui_trainer.deploy.server.engine import Engine, Writer
 
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 ENDING_SECONDS = 1
 """How long answers under way may take once the server is to end."""
 
@@ -65,8 +66,9 @@ def serve(name: str, host: str, port: int, key_file: Path | None, allowed_hosts:
     source = find_source(name)
     key = read_key(key_file, os.environ)
     if source.is_training():
-        # One thread is enough to answer, and more would slow the training down.
-        os.environ.setdefault("OMP_NUM_THREADS", "1")
+        # One thread is enough to answer, and more would slow the training down. NumPy reads this when it is imported.
+        for variable in THREAD_VARIABLES:
+            os.environ.setdefault(variable, "1")
     limits = Limits()
     with open_socket(host, port, has_key=key is not None) as listener:
         engine = Engine(source.open, source.is_training, limits)

@@ -130,7 +130,7 @@ def _take_in(wanted: CompletionRequest, model: ServedModel) -> Answer:
     assert writer is not None  # the server opens its doors when the engine is ready
     prompts = [read_prompt(prompt, writer.tokenizer, writer.context_length) for prompt in wanted.prompts()]
     job = Job(_wishes(wanted, prompts, CONTEXTS_PER_ANSWER * writer.context_length))
-    echoes = [wish.prompt if wanted.echo else "" for wish in job.wishes]
+    echoes = [prompt.text if wanted.echo else "" for prompt in prompts for _ in range(wanted.choices)]
     model.engine.submit(job)
     return Answer(model.name, sum(prompt.tokens for prompt in prompts), echoes, job)
 
@@ -141,7 +141,7 @@ def _wishes(wanted: CompletionRequest, prompts: list[ReadPrompt], most_tokens: i
         raise Refusal(400, f"max_tokens may be at most {most_tokens} with this model", param="max_tokens")
     tokens = wanted.max_tokens or min(OPENAI_MAX_TOKENS, most_tokens)
     return [
-        Wish(index, prompt.text, _settings(wanted, tokens, index))
+        Wish(index, prompt.prompt, _settings(wanted, tokens, index))
         for index, prompt in enumerate(prompt for prompt in prompts for _ in range(wanted.choices))
     ]
 

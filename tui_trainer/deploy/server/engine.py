@@ -7,7 +7,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from tui_trainer.deploy.server.job import Job, Part
@@ -39,7 +39,9 @@ class Writer(Protocol):
 
     def refresh(self) -> Speaker: ...
 
-    def pieces(self, prompt: str, settings: SamplingSettings, is_cancelled: Callable[[], bool]) -> Iterator[Piece]: ...
+    def pieces(
+        self, prompt: str | Sequence[int], settings: SamplingSettings, is_cancelled: Callable[[], bool]
+    ) -> Iterator[Piece]: ...
 
 
 class Engine:

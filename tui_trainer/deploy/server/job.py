@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from tui_trainer.deploy.server.completion_request import Prompt
 from tui_trainer.deploy.server.refusal import Refusal
 from tui_trainer.inference.settings import SamplingSettings
 
@@ -18,7 +19,7 @@ class Wish:
     """One text to write. `index` is that of the choice."""
 
     index: int
-    prompt: str
+    prompt: Prompt
     settings: SamplingSettings
 
 

@@ -1,4 +1,4 @@
-"""A prompt as the model will see it: its text, and how many tokens that is."""
+"""A prompt as the model will see it, and how many tokens that is."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tui_trainer.deploy.server.refusal import Refusal
 class ReadPrompt:
     """`tokens` counts what the model sees: an empty prompt is a new line to it."""
 
+    prompt: Prompt
     text: str
     tokens: int
 
@@ -21,7 +22,7 @@ def read_prompt(prompt: Prompt, tokenizer: Tokenizer, context_length: int) -> Re
     """Reads a prompt that fits into the context.
 
     Raises:
-        Refusal: for one that does not fit, or ids that are no text's.
+        Refusal: for one that does not fit, or ids that the model does not know.
     """
     if isinstance(prompt, list):
         return _read_ids(prompt, tokenizer, context_length)
@@ -31,7 +32,7 @@ def read_prompt(prompt: Prompt, tokenizer: Tokenizer, context_length: int) -> Re
     tokens = len(tokenizer.encode_prompt(prompt)[0])
     if tokens > context_length:
         raise _too_long(f"{tokens} tokens", context_length)
-    return ReadPrompt(prompt, max(1, tokens))
+    return ReadPrompt(prompt, prompt, max(1, tokens))
 
 
 def _read_ids(ids: list[int], tokenizer: Tokenizer, context_length: int) -> ReadPrompt:
@@ -39,10 +40,7 @@ def _read_ids(ids: list[int], tokenizer: Tokenizer, context_length: int) -> Read
         raise _too_long(f"{len(ids)} tokens", context_length)
     if not all(0 <= token < tokenizer.vocab_size for token in ids):
         raise Refusal(400, f"prompt: token ids go from 0 to {tokenizer.vocab_size - 1}", param="prompt")
-    text = tokenizer.decode(ids)
-    if tokenizer.encode_prompt(text)[0] != ids:
-        raise Refusal(400, "prompt: these token ids are not how any text is encoded; send the text", param="prompt")
-    return ReadPrompt(text, len(ids))
+    return ReadPrompt(ids, tokenizer.decode(ids), len(ids))
 
 
 def _too_long(found: str, context_length: int) -> Refusal:
