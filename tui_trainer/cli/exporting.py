@@ -6,6 +6,8 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
+from tui_trainer.deploy.export.folder import refuse_occupied
+from tui_trainer.deploy.export.request import check_request
 from tui_trainer.errors import UserError
 from tui_trainer.monitor.safe_text import safe_line
 from tui_trainer.runs.catalogue import find_run
@@ -19,12 +21,13 @@ def export(run_name: str, form: str, target: Path, quantize: str | None, checkpo
     """
     if checkpoint not in ("best", "last"):
         raise UserError(f"--checkpoint {checkpoint}: must be best or last")
+    check_request(form, quantize)
     run = find_run(run_name)
+    refuse_occupied(target)
 
-    from tui_trainer.deploy.export.export import check_request, export_model
+    from tui_trainer.deploy.export.export import export_model
     from tui_trainer.deploy.export.source import load_source
 
-    check_request(form, quantize)
     source = load_source(run, "last" if checkpoint == "last" else "best")
     card = export_model(source, form, target, quantize=quantize, now=datetime.now().astimezone(), say=_say)
     for found in card.agreements:

@@ -15,7 +15,7 @@ from export_runs import NOW
 
 from tui_trainer.deploy.export import onnx_model, quantization
 from tui_trainer.deploy.export.check import own_logits
-from tui_trainer.deploy.export.export import FORMATS, export_model
+from tui_trainer.deploy.export.export import KINDS, export_model
 from tui_trainer.deploy.export.onnx_model import OnnxRuntime
 from tui_trainer.deploy.export.source import load_source
 from tui_trainer.errors import UserError
@@ -93,7 +93,7 @@ def test_a_quantization_that_costs_too_much_leaves_nothing(folders, export, monk
     def copy(_source, folder: Path) -> None:
         shutil.copytree(folders["gpt2"], folder, dirs_exist_ok=True)
 
-    monkeypatch.setitem(FORMATS, "onnx", replace(FORMATS["onnx"], write=copy))
+    monkeypatch.setitem(KINDS, "onnx", replace(KINDS["onnx"], write=copy))
     monkeypatch.setattr(quantization, "MAX_CHANGE", -0.5)
     with pytest.raises(UserError, match=r"validation perplexity \d+\.\d+ in fp32, \d+\.\d+ in int8"):
         export("onnx", tmp_path / "out", quantize="int8")

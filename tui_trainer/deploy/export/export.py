@@ -12,8 +12,8 @@ from tui_trainer.deploy.export import gguf_file, hugging_face, onnx_model, quant
 from tui_trainer.deploy.export.card import ExportCard, PerplexityChange, list_files, shape_of, write_card
 from tui_trainer.deploy.export.check import Agreement, Runtime, compare, demand
 from tui_trainer.deploy.export.folder import new_folder
+from tui_trainer.deploy.export.request import check_request
 from tui_trainer.deploy.export.source import Source
-from tui_trainer.errors import UserError
 
 Say = Callable[[str], None]
 
@@ -31,7 +31,7 @@ class Format:
     """Most bytes on the disk at once, in fp32 copies of the weights."""
 
 
-FORMATS = {
+KINDS = {
     "hf": Format(
         hugging_face.write_hugging_face,
         (lambda folder, _: hugging_face.open_hugging_face(folder),),
@@ -52,17 +52,6 @@ FORMATS = {
     ),
     "gguf": Format(gguf_file.write_gguf, (gguf_file.GgufReading,), ("torch", "gguf"), 1.0),
 }
-QUANTIZATIONS = ("int8",)
-
-
-def check_request(name: str, quantize: str | None) -> None:
-    """Raises UserError for a format or a quantization that there is not."""
-    if name not in FORMATS:
-        raise UserError(f"--format {name}: must be {', '.join(FORMATS)}")
-    if quantize is not None and quantize not in QUANTIZATIONS:
-        raise UserError(f"--quantize {quantize}: must be int8")
-    if quantize is not None and name != "onnx":
-        raise UserError(f"--quantize {quantize}: only for --format onnx")
 
 
 def export_model(
@@ -72,7 +61,7 @@ def export_model(
 
     Args:
         source: what is exported.
-        name: one of `FORMATS`.
+        name: one of `request.FORMATS`.
         target: a folder that is not there yet, or is empty.
         quantize: int8, for onnx; None: fp32.
         now: what the card gives as its time.
@@ -83,7 +72,7 @@ def export_model(
             can be written. Then there is nothing at `target`.
     """
     check_request(name, quantize)
-    kind = FORMATS[name]
+    kind = KINDS[name]
     with new_folder(target, int(kind.size_factor * 4 * source.parameters)) as folder:
         say(f"writing {name}")
         kind.write(source, folder)
@@ -133,7 +122,7 @@ def _card(
         shape=shape_of(source),
         agreements=tuple(agreements),
         perplexity=change,
-        versions=_versions(FORMATS[name].packages),
+        versions=_versions(KINDS[name].packages),
         notices=source.notices,
         files=list_files(folder),
     )

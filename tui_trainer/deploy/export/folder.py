@@ -30,7 +30,7 @@ def new_folder(target: Path, needed_bytes: int) -> Iterator[Path]:
     target = Path(os.path.abspath(target))  # noqa: PTH100 - resolving would write through a link
     made: list[Path] = []
     try:
-        _refuse_occupied(target)
+        refuse_occupied(target)
         made = _make_parents(target.parent)
         _check_space(target.parent, needed_bytes)
         _remove_leftovers(target)
@@ -50,8 +50,8 @@ def new_folder(target: Path, needed_bytes: int) -> Iterator[Path]:
                 folder.rmdir()
 
 
-def _refuse_occupied(target: Path) -> None:
-    """Never writes through a link nor into what another program keeps there."""
+def refuse_occupied(target: Path) -> None:
+    """Raises UserError where a write would go through a link or into what somebody keeps there."""
     if target.is_symlink():
         raise UserError(f"{target}: a symbolic link; name the folder itself with --out")
     if target.is_dir():
