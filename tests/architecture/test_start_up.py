@@ -30,7 +30,16 @@ def test_importing_does_not_import_torch(code):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["--version"], ["presets"], ["presets", "show", "small"], ["runs"], []]
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["presets"],
+        ["presets", "show", "small"],
+        ["runs"],
+        [],
+        ["export", "none", "--out", "x"],
+    ],
 )
 def test_small_commands_do_not_import_torch(arguments):
     code = (

@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 import sys
+from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,11 +26,15 @@ both = pytest.mark.parametrize("architecture", ["gpt2", "modern"])
 
 @pytest.fixture(scope="module")
 def folders(runs, tmp_path_factory) -> dict[str, Path]:
-    """Both architectures, exported once."""
+    """Both architectures, exported once, from a folder whose files are called as packages are."""
+    misleading = tmp_path_factory.mktemp("misleading")
+    for package in (*onnx_model.PACKAGES, "torch"):
+        (misleading / f"{package}.py").write_text("raise SystemExit(7)")
     folder = tmp_path_factory.mktemp("onnx")
     for architecture, run in runs.items():
         quantize = "int8" if architecture == "modern" else None
-        export_model(load_source(run, "best"), "onnx", folder / architecture, quantize=quantize, now=NOW)
+        with chdir(misleading):
+            export_model(load_source(run, "best"), "onnx", folder / architecture, quantize=quantize, now=NOW)
     return {architecture: folder / architecture for architecture in runs}
 
 

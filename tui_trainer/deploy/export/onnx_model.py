@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+import tui_trainer
 from tui_trainer.deploy.export.check import Ids, Logits, write_greedily
 from tui_trainer.deploy.export.hugging_face import write_description, write_own
 from tui_trainer.deploy.export.onnx_writer import FULL_FILE, PAST_FILE, SOURCE_FOLDER
@@ -29,7 +30,11 @@ def write_onnx(source: Source, folder: Path) -> None:
     (folder / SOURCE_FOLDER).mkdir()
     write_own(source, folder / SOURCE_FOLDER)
     command = [sys.executable, "-m", WRITER, str(folder)]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
+    # Python looks into the current folder first, and a file there may be called onnx.py.
+    place = Path(tui_trainer.__file__).parent.parent
+    done = subprocess.run(
+        command, cwd=place, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace"
+    )
     shutil.rmtree(folder / SOURCE_FOLDER)
     if done.returncode or not (folder / PAST_FILE).is_file():
         last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
