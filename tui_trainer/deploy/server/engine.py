@@ -19,8 +19,8 @@ from tui_trainer.monitor.safe_text import safe_text
 if TYPE_CHECKING:
     from tui_trainer.data.tokenizers import Tokenizer
     from tui_trainer.inference.generator import Piece
-    from tui_trainer.inference.writer import Speaker
     from tui_trainer.inference.settings import SamplingSettings
+    from tui_trainer.inference.writer import Speaker
 
 REST_FOR_WORK = 7.0
 """While somebody trains here, the engine rests seven times as long as it worked: an eighth of one core is its share."""
