@@ -143,7 +143,10 @@ def train(
     on_hangup: OnHangup = "continue",
     device: Device = "auto",
 ) -> None:
-    """Train a GPT from a preset; with --from, go on from one that is trained already."""
+    """Train a GPT from a preset, or go on from a model.
+
+    With --from, go on from one that is trained already.
+    """
     from tui_trainer.cli import plain, watching
     from tui_trainer.data.corpus import open_corpus
     from tui_trainer.presets import load_preset
@@ -207,7 +210,10 @@ def attach(
     json: Json = False,
     is_plain: Plain = False,
 ) -> None:
-    """Come back to a run: its whole history, live; `q` closes only the screen."""
+    """Come back to a run that trains, or look at one.
+
+    Its whole history, live; `q` closes only the screen.
+    """
     from tui_trainer.cli import attaching, plain
 
     if is_plain:

@@ -41,7 +41,7 @@ def generate(
     samples: Annotated[int, typer.Option(help="So many texts, written at once.")] = 1,
     checkpoint: Annotated[str, typer.Option(metavar="best|last", help="Which checkpoint of a run speaks.")] = "best",
 ) -> None:
-    """Write text with a run's best checkpoint, or with an exported model."""
+    """Write text with a run, or with a folder that holds a model."""
     from tui_trainer.cli.generating import print_text
 
     changes = {
@@ -70,7 +70,11 @@ def export(
     ] = None,
     checkpoint: Annotated[str, typer.Option(metavar="best|last", help="Which checkpoint is exported.")] = "best",
 ) -> None:
-    """Write a model for other programs, checked against the network that was trained."""
+    """Write a model for other programs, and check it there.
+
+    Each form is loaded by the program it is for and compared with the network that was trained; EXPORT.md tells the
+    figures. A form that differs is not written.
+    """
     from tui_trainer.cli import exporting
 
     exporting.export(run, form, out, quantize, checkpoint)
@@ -91,7 +95,10 @@ def compare(
     seed: Annotated[Optional[int], typer.Option(help="Of both; left out: the run's.")] = None,  # noqa: UP045
     checkpoint: Annotated[str, typer.Option(metavar="best|last", help="Which checkpoint of RUN speaks.")] = "best",
 ) -> None:
-    """Show a fine-tuned run and its base side by side: perplexity, weights, and the same prompts."""
+    """Show a fine-tuned run and its base side by side.
+
+    Perplexity on the run's validation text, how far the weights moved, and what both make of the same prompts.
+    """
     from tui_trainer.cli import comparing
 
     changes = {"temperature": temperature, "max_new_tokens": max_new_tokens, "seed": seed}
@@ -114,7 +121,10 @@ def serve(
         typer.Option("--allow-host", metavar="NAME", help="A name clients may call it by; may be given again."),
     ] = None,
 ) -> None:
-    """Answer over HTTP as OpenAI's API does, also while the run still trains."""
+    """Answer over HTTP as OpenAI's API does.
+
+    Also while the run still trains: a new best checkpoint is taken up between two requests.
+    """
     from tui_trainer.cli import serving
 
     raise typer.Exit(serving.serve(source, host, port, api_key_file, allowed_hosts or []))
