@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from datetime import datetime
 from pathlib import Path
+from typing import NoReturn
 
 from tui_trainer.deploy.export.folder import refuse_occupied
 from tui_trainer.deploy.export.request import check_request
@@ -28,6 +30,9 @@ def export(run_name: str, form: str, target: Path, quantize: str | None, checkpo
     from tui_trainer.deploy.export.export import export_model
     from tui_trainer.deploy.export.source import load_source
 
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, _leave)
     source = load_source(run, "last" if checkpoint == "last" else "best")
     card = export_model(source, form, target, quantize=quantize, now=datetime.now().astimezone(), say=_say)
     for found in card.agreements:
@@ -39,6 +44,11 @@ def export(run_name: str, form: str, target: Path, quantize: str | None, checkpo
         change = card.perplexity
         _print(f"validation perplexity {change.before:.3f} → {change.after:.3f} ({change.change:+.2%})")
     _print(f"{sum(file.bytes for file in card.files) / 1e6:,.1f} MB in {target}; the card is EXPORT.md")
+
+
+def _leave(number: int, _frame: object) -> NoReturn:
+    """Unwinds, so that what is half-written goes."""
+    raise SystemExit(128 + number)
 
 
 def _say(text: str) -> None:

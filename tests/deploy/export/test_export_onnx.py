@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import signal
+import subprocess
 import sys
+import time
 from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
@@ -117,4 +120,18 @@ def test_a_missing_package_is_said(package: str, export, monkeypatch, tmp_path: 
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(UserError, match=rf"needs the {package} package\n.*tui-trainer\[export\]"):
         export("onnx", tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+def test_an_export_that_is_ended_leaves_nothing(sent: signal.Signals, runs, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tui_trainer", "export", str(runs["gpt2"].path), "--out", str(tmp_path / "out")]
+    process = subprocess.Popen([*command, "--format", "onnx"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    end = time.monotonic() + 60
+    while not list(tmp_path.glob(f".out.{process.pid}.partial/source/model.safetensors")):
+        assert process.poll() is None and time.monotonic() < end
+        time.sleep(0.02)
+    process.send_signal(sent)
+    process.communicate(timeout=30)
+    assert process.returncode != 0
     assert list(tmp_path.iterdir()) == []
