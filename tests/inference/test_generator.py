@@ -1,6 +1,7 @@
 """Text from a run: what is yielded, from which checkpoint, and what it must not disturb."""
 
 import dataclasses
+import json
 import random
 import threading
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from tiny_runs import events, figures, sha_of, tensors_of, tiny_config, trained, write_text
 
 from tui_trainer.checkpoints import CheckpointStore
@@ -19,9 +21,10 @@ from tui_trainer.deploy.export.export import export_model
 from tui_trainer.deploy.export.source import load_source
 from tui_trainer.errors import UserError
 from tui_trainer.events import EvaluationCompleted, StepCompleted
-from tui_trainer.inference.generator import TextGenerator
+from tui_trainer.inference.generator import Piece, TextGenerator
 from tui_trainer.inference.settings import SamplingSettings
 from tui_trainer.model import GPT
+from tui_trainer.model.hugging_face import describe, hugging_face_layout
 from tui_trainer.runs.directory import RunDirectory, create_run
 from tui_trainer.training.launch import NewRun, launch
 
@@ -284,3 +287,26 @@ def test_an_exported_folder_writes_as_its_run(tmp_path: Path, architecture: str)
     exported, own = TextGenerator(tmp_path / "out"), TextGenerator(run)
     assert exported.refresh().step == 7
     assert "".join(exported.stream("ab", settings)) == "".join(own.stream("ab", settings)) != ""
+
+
+def test_a_token_that_stands_for_no_text_ends_it(chain_run: RunDirectory) -> None:
+    save(chain_run, chain(chain_run, "abcdefgh"))
+    generator = TextGenerator(chain_run)
+    generator.tokenizer.token_byte_lengths = np.where(np.arange(256) == ord("e"), 0, 1)
+    pieces = list(generator.pieces("a", dataclasses.replace(GREEDY, stop=("dx",))))
+    assert "".join(piece.text for piece in pieces) == "bcd"
+    assert pieces[-1] == Piece("d", 1, "stop")
+
+
+def test_the_rows_of_a_padded_table_are_never_written(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path / "unused").model
+    torch.manual_seed(1)
+    model = GPT(config, 320)
+    described, tensors = describe(hugging_face_layout(config), config, 320, model.state_dict())
+    folder = tmp_path / "padded"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(described))
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "model.safetensors")
+    ByteTokenizer().save(folder)
+    text = "".join(TextGenerator(folder).stream("ab", SamplingSettings(temperature=5.0, top_k=0, top_p=1.0)))
+    assert text

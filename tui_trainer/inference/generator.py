@@ -171,10 +171,11 @@ class _Text:
 
     def take(self, token: int) -> Piece:
         self._left -= 1
-        text = self._stops.take(self._decoder.decode(self._tokenizer.decode_bytes([token])))
-        if not self._left and not self._stops.is_over:
+        is_end = not self._tokenizer.token_byte_lengths[token]  # as GPT-2's end of text: it stands for no text
+        text = "" if is_end else self._stops.take(self._decoder.decode(self._tokenizer.decode_bytes([token])))
+        if (is_end or not self._left) and not self._stops.is_over:
             text += self._stops.take(self._decoder.decode(b"", final=True)) + self._stops.rest()
-        if self._stops.is_over:
+        if is_end or self._stops.is_over:
             self.finish = "stop"
         elif not self._left:
             self.finish = "length"

@@ -18,6 +18,7 @@ from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.runs.files import read_json
 
 MODEL_PREFIX = "model."
+VOCABULARY_ROWS = ("wte.weight", "head.weight")
 CARD_FILE = "export.json"
 Weights: TypeAlias = Mapping[str, npt.NDArray[np.float32]]
 
@@ -88,10 +89,14 @@ class FolderSource:
         Raises:
             UserError: for what is missing, damaged, or another network than ours.
         """
-        files = read_folder(folder)
+        files, self.tokenizer = read_folder(folder), load_hugging_face_tokenizer(folder)
         card = read_json(folder / CARD_FILE) or {}
         step, val_loss = card.get("step"), card.get("val_loss")
-        self._weights = {name: tensor.numpy() for name, tensor in files.weights.items()}
+        self._weights = {
+            # Many a table is padded to a round number; the rows beyond the vocabulary stand for no token.
+            name: tensor.numpy()[: self.tokenizer.vocab_size if name in VOCABULARY_ROWS else None]
+            for name, tensor in files.weights.items()
+        }
         self._speaker = Speaker(
             step if isinstance(step, int) else 0,
             val_loss if isinstance(val_loss, float) else None,
@@ -99,7 +104,6 @@ class FolderSource:
         )
         self.config_file = folder / CONFIG_FILE
         self.config = files.config
-        self.tokenizer = load_hugging_face_tokenizer(folder)
 
     def pointed(self) -> int | None:
         return self._speaker.step
