@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import statistics
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from http.client import HTTPConnection
 
 import openai
 import pytest
@@ -54,6 +56,18 @@ def seconds_until_closed(connection: socket.socket, drip: bytes = b"") -> float:
         except OSError:
             break
     return time.monotonic() - started
+
+
+def test_small_answers_come_at_once(server):
+    """Nagle's algorithm and delayed acknowledgements together cost forty milliseconds an answer."""
+    connection, seconds = HTTPConnection("127.0.0.1", server.port), []
+    for _ in range(15):
+        started = time.monotonic()
+        connection.request("GET", "/health")
+        connection.getresponse().read()
+        seconds.append(time.monotonic() - started)
+    connection.close()
+    assert statistics.median(seconds) < 0.03
 
 
 def test_the_times_are_those_that_were_promised():

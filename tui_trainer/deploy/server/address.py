@@ -31,7 +31,8 @@ def open_socket(host: str, port: int, *, has_key: bool) -> socket.socket:
             f"--host {host}: others could use the model, so it needs a key that clients must show\n"
             f"write one into a file and give --api-key-file FILE, or set {KEY_VARIABLE}"
         )
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio only sends small answers at once, without waiting for an acknowledgement, where the protocol is spelled out.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
