@@ -31,7 +31,7 @@ def open_socket(host: str, port: int, *, has_key: bool) -> socket.socket:
             f"--host {host}: others could use the model, so it needs a key that clients must show\n"
             f"write one into a file and give --api-key-file FILE, or set {KEY_VARIABLE}"
         )
-    # asyncio only sends small answers at once, without waiting for an acknowledgement, where the protocol is spelled out.
+    # asyncio turns Nagle's algorithm off only where the protocol is named; with it each answer waits 40 ms.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
