@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import time
@@ -103,6 +104,11 @@ class Terminal:
         before = len(self.output)
         self.read()
         return len(self.output) > before
+
+
+def is_stepping(text: str) -> bool:
+    """Whether the screen shows a training that has made a step."""
+    return "● training" in text and re.search(r"step +[1-9]", text) is not None
 
 
 def newest_run(root: Path) -> Path:

@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 import pytest
-from terminal import ENDLESS_RUN, Terminal, newest_run, wait_until
+from terminal import ENDLESS_RUN, Terminal, is_stepping, newest_run, wait_until
 
 pytestmark = pytest.mark.terminal
 ALONE = "import os, sys\nif 'resume' in sys.orig_argv:\n    print('NOT TODAY'); os._exit(9)\n"
@@ -51,10 +51,6 @@ def status_of(run: Path) -> dict[str, Any]:
 def control(run: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "tui_trainer", "control", str(run), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
-
-
-def is_stepping(text: str) -> bool:
-    return "● training" in text and "step       0" not in text
 
 
 def leave_prompt(terminal: Terminal) -> None:

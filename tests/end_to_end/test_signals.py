@@ -12,15 +12,14 @@ from pathlib import Path
 
 import psutil
 import pytest
-from terminal import ENDLESS_RUN, Terminal, newest_run, wait_until
+from terminal import ENDLESS_RUN, Terminal, is_stepping, newest_run, wait_until
 
 pytestmark = pytest.mark.terminal
 
 
 def training_on_screen() -> Terminal:
     terminal = Terminal("train", "quick-test", *ENDLESS_RUN)
-    terminal.wait_for("● training", 90)
-    terminal.wait_for(lambda text: "step       0" not in text)
+    terminal.wait_for(is_stepping, 90)
     return terminal
 
 
