@@ -113,7 +113,7 @@ def test_unknown_events_are_skipped_and_unknown_fields_ignored():
 def test_a_line_without_one_of_its_fields_is_skipped_unless_the_field_has_a_default(kind):
     optional = {
         RunStarted: {"resumed_from_step", "precision_reason", "micro_batch_size", "baseline_loss", "parameter_groups"}
-        | {"learning_rate_factor", "is_text_changed"},
+        | {"learning_rate_factor", "is_text_changed", "base"},
         PhaseStarted: {"total"},
         StepSkipped: {"loss_scale"},
         MicroBatchReduced: {"phase"},

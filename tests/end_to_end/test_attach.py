@@ -24,21 +24,6 @@ ALONE = "import os, sys\nif 'resume' in sys.orig_argv:\n    print('NOT TODAY'); 
 """Ends the process that is to go on with a run before it begins."""
 
 
-@pytest.fixture
-def runs() -> Path:
-    return Path(os.environ["TUI_TRAINER_RUNS"])
-
-
-@pytest.fixture(autouse=True)
-def no_run_is_left(runs: Path) -> Iterator[None]:
-    """Whatever a test leaves training is ended."""
-    yield
-    for status in runs.glob("*/status.json"):
-        pid = json.loads(status.read_text())["pid"]
-        if psutil.pid_exists(pid) and pid != os.getpid() and "tui_trainer" in " ".join(psutil.Process(pid).cmdline()):
-            os.kill(pid, signal.SIGKILL)
-
-
 def events_of(run: Path, kind: str) -> list[dict[str, Any]]:
     lines = (run / "events.jsonl").read_text().splitlines()
     return [event for event in map(json.loads, lines) if event["event"] == kind]
