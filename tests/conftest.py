@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
 os.environ["TZ"] = "UTC"
 time.tzset()
+# Two tests run at once, and threads that wait for each other on a busy machine take thirty times as long.
+os.environ |= dict.fromkeys(THREADS, "1")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -34,4 +38,6 @@ def own_places(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPat
     monkeypatch.setenv("XDG_STATE_HOME", str(home / "state"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
     monkeypatch.setenv("TUI_TRAINER_RUNS", str(home / "runs"))
+    for name in THREADS:  # a command may change them for its own process, which is this one
+        monkeypatch.setenv(name, "1")
     return home

@@ -268,7 +268,10 @@ def test_a_longer_run_goes_on_from_a_complete_one_and_remembers_it(config: RunCo
     assert (handle.exit_code, events(run, RunFinished)[-1].step) == (0, 30)
 
 
-def test_the_thread_count_of_the_run_is_restored(config: RunConfig, tmp_path: Path) -> None:
+def test_the_thread_count_of_the_run_is_restored(
+    config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS")  # nobody asked for a number
     before = torch.get_num_threads()
     run = RunDirectory(tmp_path / "run")
     try:

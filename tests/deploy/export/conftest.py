@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 from export_runs import NOW
 from tiny_runs import tiny_config, trained, write_text
 
@@ -16,15 +15,6 @@ from tui_trainer.deploy.export.source import Source, load_source
 from tui_trainer.runs.directory import RunDirectory
 
 TOKENIZERS = {"gpt2": "bpe", "modern": "char"}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Two threads on a machine that is busy wait for each other far longer than such small tensors take."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

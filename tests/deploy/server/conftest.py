@@ -36,7 +36,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
         log = folder / f"{len(processes)}.log"
         command = [sys.executable, *(["-c", program] if program else ["-m", "tui_trainer"])]
         command += ["serve", str(run.path), "--port", "0", *options]
-        environ = {"TUI_TRAINER_API_KEY": key or "", "OMP_NUM_THREADS": "1", **environ}
+        environ = {"TUI_TRAINER_API_KEY": key or "", **environ}
         with log.open("w") as written:
             process = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=written, text=True, env=os.environ | environ
