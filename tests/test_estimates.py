@@ -77,7 +77,7 @@ def test_the_estimate_is_what_a_run_takes(tmp_path, model, batch_size, vocab):
     """Two steps, two evaluations and a save in a process of their own: where each part of the estimate rules."""
     tables = {
         "model": {"n_head": 4, **model},
-        "data": {"tokenizer": "bpe", "vocab_size": vocab},
+        "data": {"tokenizer": "bpe", "vocab_size": vocab, "val_fraction": 0.04},  # one whole batch, and a rest
         "training": {"max_steps": 2, "batch_size": batch_size, "micro_batch_size": batch_size},
         "sampling": {"max_new_tokens": 3},
     }

@@ -217,7 +217,7 @@ def test_dropout_is_off(tmp_path: Path) -> None:
 
 
 def test_talking_all_the_time_leaves_the_training_bit_for_bit_as_it_was(tmp_path: Path) -> None:
-    config = tiny_config(write_text(tmp_path), training={"max_steps": 150, "eval_interval": 10})
+    config = tiny_config(write_text(tmp_path), training={"max_steps": 100, "eval_interval": 10})
     alone = trained(config, tmp_path / "alone")
     run = RunDirectory(tmp_path / "talking")
     handle = launch(NewRun(config, "tiny", run.path, "cpu"))
