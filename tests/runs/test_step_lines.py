@@ -45,7 +45,7 @@ NO_NUMBERS = ["null", "true", '"1"', "[1]", "{}", "", "1,2", "1}", "1/2", "S", "
 NOT_QUITE_NUMBERS = ["NaN", "Infinity", "-Infinity", "1_000", "0x1", "+1", "007", "01.5", "1.", ".5", "1-05"]
 OTHER_NUMBERS = ["-1", "-0.0", "1E5", "1e5", "1.5e+07", "2.5e-3", "1.5", "3", "0", " 1", "1\t", "99999999999.5"]
 EXTREMES = ["1e999", "1e-400", "9" * 20, "9" * 400, "9" * 400 + ".5", "0." + "3" * 400, "253370764800.0"]
-EXTREMES += [str(LARGEST_INTEGER), str(LARGEST_INTEGER + 1)]
+EXTREMES += ["  -" + "9" * 19, " \t" + "9" * 25, "9" * 19 + "e5", str(LARGEST_INTEGER), str(LARGEST_INTEGER + 1)]
 
 
 def flat(text: bytes) -> list[Record | tuple[float, ...]]:
@@ -87,7 +87,7 @@ def test_the_steps_of_recorded_runs_take_the_fast_path(path):
     text = path.read_bytes()
     expect_the_same(text)
     steps = [line for line in text.splitlines(keepends=True) if b"StepCompleted" in line]
-    assert all(is_fast(line) for line in steps if b"null" not in line and b"e+" not in line)
+    assert all(is_fast(line) for line in steps if b"null" not in line)
 
 
 def test_a_line_is_fast_when_it_is_as_the_encoder_writes_it():
@@ -143,14 +143,7 @@ def test_other_fields_and_another_order_are_read_as_the_codec_reads_them(items, 
 
 
 def test_the_fast_path_is_taken_for_zero_for_one_and_for_powers_of_ten():
-    for token in (b"0.0", b"1.0", b"1e-05", b"5e-324", b"123456789.123456789"):
+    for token in (b"0.0", b"1", b"-1.0", b"1e-05", b"5e-324", b"1e+16", b"1e+300", b"123456789.123456789"):
         assert is_fast(LINE.replace(b"6.8,", token + b","))
-    for token in (b"-1.0", b"1e+16", b"null", b"1"):
+    for token in (b"null", b"9223372036854775809", b"-9223372036854775809", b'"1"'):
         assert not is_fast(LINE.replace(b"6.8,", token + b","))
-
-
-def test_no_key_has_a_letter_that_stands_for_a_number():
-    """How the numbers are cut out of the lines depends on it."""
-    keys = "".join(key for key in json.loads(LINE) if key != "event")
-    assert not set(keys) & set("Sf0123456789.,-")
-    assert "StepCompleted".count("S") == 1
