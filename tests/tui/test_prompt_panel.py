@@ -34,6 +34,28 @@ class TestPrompt:
             assert prompt == "The object "
             assert (settings.temperature, settings.top_k, settings.top_p, settings.seed) == (0.8, 40, 0.95, None)
 
+    async def test_typing_replaces_the_example_and_goes_on_behind_what_a_person_wrote(self, record_of):
+        app = app_on(Services(None, lambda run: RecordedWriter(["x"])), RecordedTraining(record_of("quick-test", 0.55)))
+        async with app.run_test(size=(120, 40)) as pilot:
+            await catch_up(pilot)
+            prompt = app.screen.query_one("#prompt", Input)
+            assert prompt.value == "The value of "
+            await pilot.press("p", *"An")
+            assert prompt.value == "An"
+            await pilot.press("escape", "p", *"d")
+            assert prompt.value == "And"
+
+    async def test_the_example_can_be_asked_and_gone_on_with(self, record_of):
+        writer = RecordedWriter(["x"])
+        app = app_on(Services(None, lambda run: writer), RecordedTraining(record_of("quick-test", 0.55)))
+        async with app.run_test(size=(120, 40)) as pilot:
+            await catch_up(pilot)
+            await pilot.press("p", "enter")
+            await wait_until(pilot, lambda: writer.asked)
+            assert writer.asked[0][0] == "The value of "
+            await pilot.press("escape", "p", "end", *"x")
+            assert app.screen.query_one("#prompt", Input).value == "The value of x"
+
     async def test_settings_reach_the_writer(self, record_of):
         writer = RecordedWriter(["x"])
         app = app_on(Services(None, lambda run: writer), RecordedTraining(record_of("quick-test", 0.55)))

@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.timer import Timer
 from textual.widgets import Input, Label
+from textual.widgets.input import Selection
 
 from tui_trainer.config import SamplingConfig
 from tui_trainer.errors import UserError
@@ -73,6 +74,7 @@ class PromptPanel(Vertical):
         self._has_checkpoint = False
         self._was_asked = False
         self._subtitle = ""
+        self._example = ""
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="prompt-row"):
@@ -90,7 +92,8 @@ class PromptPanel(Vertical):
         """Tells the panel who writes, whether a training shares the machine, and what the settings start from."""
         self._open_writer, self._is_paced = open_writer, is_paced
         prompt = self.query_one("#prompt", Input)
-        prompt.value = prompt.value or next(iter(sampling.prompts), "")
+        self._example = next(iter(sampling.prompts), "")
+        prompt.value = prompt.value or self._example
         for name, _, _ in SETTINGS:
             value = getattr(sampling, name, None)
             self.query_one(f"#setting-{name}", Input).value = "" if value is None else f"{value}"
@@ -110,10 +113,11 @@ class PromptPanel(Vertical):
             self._say_speaker(state.best_checkpoint_step or 0, val)
 
     def focus_prompt(self) -> None:
-        """Puts the cursor into the prompt."""
+        """Puts the cursor behind what a person wrote; an example that nobody wrote is selected: typing replaces it."""
         prompt = self.query_one("#prompt", Input)
         self.screen.set_focus(prompt)  # at once; `focus` would wait until after the next keys
-        prompt.cursor_position = len(prompt.value)
+        end = len(prompt.value)
+        prompt.selection = Selection(0 if prompt.value == self._example else end, end)
 
     def action_leave(self) -> None:
         """One Escape cancels what is being written and leaves."""
