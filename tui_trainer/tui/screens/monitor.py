@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.widgets import Label
 
-from tui_trainer.events import Record
 from tui_trainer.inference.writer import Writer
-from tui_trainer.monitor.controls import control_news
 from tui_trainer.monitor.follower import RunFollower, open_follower
-from tui_trainer.runs.control import name_requester, setting_value
+from tui_trainer.runs.control import name_requester
 from tui_trainer.tui.keys import CHART_ACTIONS, MONITOR_KEYS, STEERING_ACTIONS, bindings
-from tui_trainer.tui.precise_updates import PreciseScreen
-from tui_trainer.tui.screens.question import ask_how_to_leave, ask_whether_to_stop
-from tui_trainer.tui.screens.setting_question import ask_for_last_step, ask_for_rate
+from tui_trainer.tui.screens.question import ask_how_to_leave
+from tui_trainer.tui.screens.steering import SteeringScreen
 from tui_trainer.tui.services import Services, Training
 from tui_trainer.tui.widgets.chart import Chart
 from tui_trainer.tui.widgets.event_feed import EventFeed
@@ -45,7 +41,7 @@ CHART_EVERY = 4
 """Curves are drawn at every fourth look: they are most of what is sent, and nobody sees one grow within a second."""
 
 
-class MonitorScreen(PreciseScreen):
+class MonitorScreen(SteeringScreen):
     """Looks at the run directory twice a second and redraws what changed."""
 
     AUTO_FOCUS = ""
@@ -59,9 +55,7 @@ class MonitorScreen(PreciseScreen):
             training: of this process or another.
             preset: its name.
         """
-        super().__init__()
-        self._opened_at = time.time()
-        self._services = services
+        super().__init__(services)
         self._writer: Writer | None = None
         self._ticks = 0
         self._was_alive = True
@@ -70,7 +64,6 @@ class MonitorScreen(PreciseScreen):
         self._curves_are_stale = False
         self.training = training
         self.preset = preset
-        self.follower: RunFollower | None = None
         self.is_leaving = False
 
     def compose(self) -> ComposeResult:
@@ -135,7 +128,7 @@ class MonitorScreen(PreciseScreen):
     def _take_in(self, follower: RunFollower) -> bool:
         """Reads for a moment; a long log takes several looks, so that keys are answered meanwhile."""
         has_changed, until = False, time.monotonic() + READING_SECONDS
-        while follower.poll(self._hear):
+        while follower.poll(self.hear):
             has_changed = True  # even when the time was up while it read
             if time.monotonic() > until:
                 break
@@ -191,30 +184,6 @@ class MonitorScreen(PreciseScreen):
             self.training.detach(name_requester())
             self.query_one(RunHeader).note("saving, then handing over to a process of its own …", HANDOVER_SECONDS)
 
-    def action_pause(self) -> None:
-        is_paused = self.follower is not None and self.follower.state.paused is not None
-        self._steer("resume" if is_paused else "pause")
-
-    def action_save(self) -> None:
-        self._steer("save")
-
-    def action_evaluate(self) -> None:
-        self._steer("evaluate")
-
-    def action_sample(self) -> None:
-        self._steer("sample")
-
-    def action_stop(self) -> None:
-        self.app.push_screen(ask_whether_to_stop(), lambda answer: self._steer("stop") if answer else None)
-
-    def action_change_rate(self) -> None:
-        assert self.follower is not None
-        self.app.push_screen(ask_for_rate(self.follower), partial(self._set, "training.learning_rate"))
-
-    def action_change_last_step(self) -> None:
-        assert self.follower is not None
-        self.app.push_screen(ask_for_last_step(self.follower), partial(self._set, "training.max_steps"))
-
     def action_next_view(self) -> None:
         self._chart.next_view()
 
@@ -248,26 +217,6 @@ class MonitorScreen(PreciseScreen):
     @property
     def _chart(self) -> Chart:
         return self.query_one(Chart)
-
-    def _set(self, key: str, value: str | None) -> None:
-        if value:
-            self._steer("set", setting_value(key, value))
-
-    def _steer(self, action: str, value: Any = None) -> None:
-        """Asks for it; the answer comes as an event, which `_hear` shows."""
-        assert self.follower is not None and self._services.steer is not None
-        try:
-            self._services.steer(self.follower.run, action, value)
-        except OSError as error:
-            self.query_one(RunHeader).note(f"{action}: {error.strerror}")
-        else:
-            self.query_one(RunHeader).note(f"{action} asked for …")
-
-    def _hear(self, record: Record) -> None:
-        """What somebody asked for since this screen was opened is told at any size, with who asked."""
-        news = control_news(record.event) if record.time >= self._opened_at else None
-        if news:
-            self.query_one(RunHeader).note(news)
 
     def _leave(self, answer: str | None) -> None:
         if answer and not self.training.is_alive():  # it ended while the question stood
@@ -306,7 +255,7 @@ class MonitorScreen(PreciseScreen):
     def _end(self) -> None:
         """The training is over: shows the last of it, and why it failed if it did."""
         if self.follower and self.follower.run.path.exists():
-            self.follower.catch_up(self._hear)
+            self.follower.catch_up(self.hear)
             self._show(with_curves=True)
         if self.training.failure:
             self.query_one(RunHeader).announce(self.preset, "failed")
