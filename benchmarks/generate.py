@@ -2,8 +2,9 @@
 
     python benchmarks/generate.py [--rounds 5] [--tokens 100]
 
-The same weights, drawn at random, batch 1, on the processor with all cores, by turns; medians. Quiet machines only:
-torch's threads wait for each other, and another program on their cores makes them wait long.
+The same weights, drawn at random, batch 1, on the processor with all cores, by turns; medians. `generate` writes with
+matrices in half precision; single is what is written with beside a training. Quiet machines only: torch's threads wait
+for each other, and another program on their cores makes them wait long.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from tui_trainer.config import ModelConfig
 from tui_trainer.inference.continuation import Continuation, write_next
-from tui_trainer.inference.decoder import Decoder
+from tui_trainer.inference.decoder import Decoder, Memory
 from tui_trainer.inference.settings import SamplingSettings
 from tui_trainer.model import GPT
 from tui_trainer.model.hugging_face import describe, hugging_face_layout
@@ -47,20 +48,30 @@ def compare(name: str, config: ModelConfig, vocab_size: int, rounds: int, tokens
     model = GPT(config, vocab_size).eval().requires_grad_(requires_grad=False)
     theirs = transformers_of(model)
     decoder = Decoder({part: tensor.numpy() for part, tensor in model.state_dict().items()}, config, vocab_size)
-    ways = {"transformers": lambda: write_there(theirs, tokens), "tui-trainer": lambda: write_here(decoder, tokens)}
+    half = decoder.halved()
+    ways = {
+        "transformers": lambda: write_there(theirs, tokens),
+        "single": lambda: write_here(decoder, tokens),
+        "half": lambda: write_here(half, tokens),
+    }
     rates = {way: [] for way in ways}
     for turn in range(rounds + 1):  # the first is for warming up
         for way, write in ways.items():
+            write()  # each has threads of its own, and those of the one before go on waiting for a while
             seconds = timed(write)
             if turn:
                 rates[way].append(tokens / seconds)
-    theirs_rate, ours_rate = (statistics.median(rates[way]) for way in ways)
-    ratio = statistics.median(ours / there for there, ours in zip(*rates.values(), strict=True))
-    firsts = [1000 * timed(lambda: first_token(decoder)) for _ in range(rounds)]
-    print(
-        f"{name:>5}: transformers {theirs_rate:.0f}, tui-trainer {ours_rate:.0f} tokens/s, ratio {ratio:.2f} (goal 3); "
-        f"first token of {FIRST_PROMPT_TOKENS} after {statistics.median(firsts):.0f} ms"
-    )
+    for way, found in rates.items():
+        ratio = statistics.median(ours / there for there, ours in zip(rates["transformers"], found, strict=True))
+        print(f"{name:>5} {way:>12}: {statistics.median(found):4.0f} tokens/s, ratio {ratio:.2f} (goal of half: 3)")
+    firsts = [1000 * timed(lambda: first_token(half)) for _ in range(rounds)]
+    print(f"{name:>5} first token of {FIRST_PROMPT_TOKENS} after {statistics.median(firsts):.0f} ms (goal of 10M: 100)")
+    difference = np.abs(logits_of(half) - (exact := logits_of(decoder))).max() / exact.std()
+    print(f"{name:>5} logits of half differ by at most {difference:.1e} of their spread")
+
+
+def logits_of(decoder: Decoder) -> np.ndarray:
+    return decoder.read_all(Memory(decoder.config), np.arange(64) % decoder.vocab_size)
 
 
 def transformers_of(model: GPT) -> GPT2LMHeadModel:

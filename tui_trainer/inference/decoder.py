@@ -2,7 +2,7 @@
 
 A new token costs one pass over the weights, and reading them is nearly all a processor does meanwhile. They are kept
 the way round in which NumPy's BLAS reads them fastest, (in, out), with all cores: torch multiplies a single row with
-one core. Tests hold every position equal to the network's own forward.
+one core. `halved` reads half as many bytes. Tests hold every position equal to the network's own forward.
 
 Shapes: N new tokens of all sequences together, H heads, C = n_embd, D = C / H, T = context_length, V = vocab_size.
 """
@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
+from copy import copy
 
 import numpy as np
 import numpy.typing as npt
 
 from tui_trainer.config import ModelConfig
+from tui_trainer.inference.linear import Array, Linear, SingleLinear, is_half_faster
 
-Array: TypeAlias = npt.NDArray[np.float32]
 LAYER_NORM_EPS = 1e-5
 RMS_EPS = 1e-6
 ROTARY_BASE = 10_000.0
@@ -60,11 +60,21 @@ class Decoder:
         self._is_modern = config.architecture == "modern"
         self._wte = source.take("wte.weight", vocab_size, width)
         self._wpe = None if self._is_modern else source.take("wpe.weight", config.context_length, width)
-        self._head = source.turned("head.weight", vocab_size, width) if self._is_modern else _turned(self._wte)
+        head = source.take("head.weight", vocab_size, width) if self._is_modern else self._wte
+        self._head: Linear = SingleLinear(head, None)
         self._final_norm = _norm(source, "final_norm", config)
         self._blocks = [_Block(source, f"blocks.{number}", config) for number in range(config.n_layer)]
         self._cos, self._sin = _rotary_angles(config)
         source.refuse_others()
+
+    def halved(self) -> Decoder:
+        """The same network with its matrices rounded to half precision, or itself where that is not faster."""
+        if not is_half_faster():
+            return self
+        half = copy(self)
+        half._head = self._head.halved()
+        half._blocks = [block.halved() for block in self._blocks]
+        return half
 
     def read(self, news: Sequence[tuple[Memory, Sequence[int]]]) -> Array:
         """Reads at least one new token of each sequence, and remembers them.
@@ -96,7 +106,7 @@ class Decoder:
         return self._final_norm(x)
 
     def _logits(self, hidden: Array) -> Array:
-        logits: Array = hidden @ self._head
+        logits = self._head(hidden)
         return LOGIT_CAP * np.tanh(logits / LOGIT_CAP) if self._is_modern else logits
 
 
@@ -108,11 +118,17 @@ class _Block:
         self._n_head = config.n_head
         self._activate = _squared_relu if is_modern else _gelu
         self._attention_norm = _norm(source, f"{name}.attention_norm", config)
-        self._qkv = _Linear(source, f"{name}.attention.qkv", 3 * width, width, has_bias=not is_modern)
-        self._mixing = _Linear(source, f"{name}.attention.projection", width, width, has_bias=not is_modern)
+        self._qkv = source.linear(f"{name}.attention.qkv", 3 * width, width, has_bias=not is_modern)
+        self._mixing = source.linear(f"{name}.attention.projection", width, width, has_bias=not is_modern)
         self._feed_forward_norm = _norm(source, f"{name}.feed_forward_norm", config)
-        self._expansion = _Linear(source, f"{name}.feed_forward.expansion", 4 * width, width, has_bias=not is_modern)
-        self._projection = _Linear(source, f"{name}.feed_forward.projection", width, 4 * width, has_bias=not is_modern)
+        self._expansion = source.linear(f"{name}.feed_forward.expansion", 4 * width, width, has_bias=not is_modern)
+        self._projection = source.linear(f"{name}.feed_forward.projection", width, 4 * width, has_bias=not is_modern)
+
+    def halved(self) -> _Block:
+        half = copy(self)
+        half._qkv, half._mixing = self._qkv.halved(), self._mixing.halved()
+        half._expansion, half._projection = self._expansion.halved(), self._projection.halved()
+        return half
 
     def apply(
         self,
@@ -148,28 +164,14 @@ class _Source:
         self._taken.add(name)
         return np.asarray(found, np.float32)
 
-    def turned(self, name: str, *shape: int) -> Array:
-        """A matrix (out, in), turned to (in, out)."""
-        return _turned(self.take(name, *shape))
+    def linear(self, name: str, outputs: int, inputs: int, *, has_bias: bool) -> Linear:
+        weight = self.take(f"{name}.weight", outputs, inputs)
+        return SingleLinear(weight, self.take(f"{name}.bias", outputs) if has_bias else None)
 
     def refuse_others(self) -> None:
         """What nobody took belongs to another network."""
         if others := self._weights.keys() - self._taken:
             raise ValueError(f"nobody knows {', '.join(sorted(others)[:5])}")
-
-
-class _Linear:
-    """y = x W + b, with W as (in, out)."""
-
-    def __init__(self, source: _Source, name: str, outputs: int, inputs: int, *, has_bias: bool) -> None:
-        self._weight = source.turned(f"{name}.weight", outputs, inputs)
-        self._bias = source.take(f"{name}.bias", outputs) if has_bias else None
-
-    def __call__(self, x: Array) -> Array:
-        y: Array = x @ self._weight
-        if self._bias is not None:
-            y += self._bias
-        return y
 
 
 class _LayerNorm:
@@ -252,7 +254,3 @@ def _squared_relu(x: Array) -> Array:
     positive: Array = np.maximum(x, np.float32(0))
     positive *= positive
     return positive
-
-
-def _turned(matrix: Array) -> Array:
-    return np.ascontiguousarray(matrix.T)
