@@ -39,8 +39,8 @@ def test_pick_watch_prompt_and_quit():
         assert "choose what to train" in terminal.text
         terminal.press("\r")
         terminal.wait_for("speaks from step", 90)
-        terminal.press("p", " and ", "\r")
-        terminal.wait_for(lambda text: "The value of  and" in text.split("temperature")[-1])
+        terminal.press("p", "A name and ", "\r")
+        terminal.wait_for(lambda text: "A name and" in text.split("temperature")[-1])
         terminal.press("\x1b")
         terminal.wait_for("✓ completed", 90)
         terminal.wait_for("q quit")

@@ -105,7 +105,7 @@ def test_letters_of_an_old_terminal_do_no_harm(tmp_path, typed):
         terminal.process.send(typed)
         terminal.read(0.5)
         terminal.press("a", "b", "c")  # the first may be taken for the end of a letter that never came
-        terminal.wait_for(lambda text: re.search("The value of .*bc ", text) is not None)
+        terminal.wait_for(lambda text: re.search("> .*bc ", text) is not None)
 
 
 def test_the_linux_console_gets_signs_of_its_fonts(tmp_path):

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tui_trainer.config import ModelConfig
+from tui_trainer.inference.arithmetic import is_half_faster
 from tui_trainer.inference.continuation import Continuation, write_next
 from tui_trainer.inference.decoder import Decoder, Memory
 from tui_trainer.inference.settings import SamplingSettings
@@ -39,6 +40,17 @@ def pair(request: pytest.FixtureRequest) -> tuple[GPT, Decoder]:
     return make(request.param)
 
 
+@pytest.fixture(scope="module")
+@torch.no_grad()
+def halved_pair() -> tuple[GPT, Decoder]:
+    """A network whose matrices are rounded, its tables not, and a decoder that rounded them itself."""
+    model, decoder = make("modern")
+    for name, parameter in model.named_parameters():
+        if name != "wte.weight":
+            parameter.copy_(parameter.half().float())
+    return model, decoder.halved()
+
+
 @torch.no_grad()
 def forward(model: GPT, tokens: list[int]) -> np.ndarray:
     return model(torch.tensor([tokens]))[0].numpy()
@@ -53,6 +65,46 @@ def test_every_position_equals_the_forward(pair: tuple[GPT, Decoder], tokens: li
     parts = [decoder.read_all(memory, tokens[start:end]) for start, end in pairwise(borders)]
     assert memory.length == len(tokens)
     np.testing.assert_allclose(np.concatenate(parts), forward(model, tokens), atol=TOLERANCE)
+
+
+needs_half = pytest.mark.skipif(not is_half_faster(), reason="torch has no kernels for half precision here")
+
+
+@needs_half
+@given(tokens=TOKENS, cuts=st.lists(st.integers(1, CONTEXT), max_size=6))
+@settings(max_examples=60, deadline=None)
+def test_in_half_precision_every_position_is_that_of_the_rounded_network(
+    halved_pair: tuple[GPT, Decoder], tokens: list[int], cuts: list[int]
+) -> None:
+    rounded, decoder = halved_pair
+    memory = Memory(decoder.config)
+    borders = sorted({0, len(tokens), *(cut for cut in cuts if cut < len(tokens))})
+    parts = [decoder.read_all(memory, tokens[start:end]) for start, end in pairwise(borders)]
+    np.testing.assert_allclose(np.concatenate(parts), forward(rounded, tokens), atol=TOLERANCE)
+
+
+@needs_half
+def test_half_precision_hardly_changes_what_comes_next(pair: tuple[GPT, Decoder]) -> None:
+    model, decoder = pair
+    tokens = np.random.default_rng(2).integers(0, VOCAB_SIZE, CONTEXT).tolist()
+    half = decoder.halved()
+    difference = np.abs(half.read_all(Memory(half.config), tokens) - forward(model, tokens))
+    assert 0 < difference.max() < 0.02 * forward(model, tokens).std()
+    assert (
+        half.halved().read([(Memory(half.config), tokens)]).tolist()
+        == half.read([(Memory(half.config), tokens)]).tolist()
+    )
+
+
+@needs_half
+def test_weights_that_half_precision_cannot_hold_stay_as_they_are() -> None:
+    model, _ = make("modern")
+    with torch.no_grad():
+        model.blocks[1].attention.qkv.weight[0, 0] = 1e6
+    weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+    half = Decoder(weights, model.config, VOCAB_SIZE).halved()
+    found = half.read_all(Memory(half.config), [1, 2, 3])
+    assert np.abs(found - forward(model, [1, 2, 3])).max() < 0.1
 
 
 @given(prompts=st.lists(TOKENS, min_size=1, max_size=4), news=st.lists(st.integers(0, VOCAB_SIZE - 1), min_size=4))

@@ -152,6 +152,10 @@ async def test_without_colour_attributes_tell_what_colour_did(record_of, service
         }
         assert shown <= {"default"}
         assert {style.bold for style in styles} >= {True, None} and any(style.dim for style in styles)
+        await pilot.press("p")
+        await pilot.pause()
+        row = app.screen._compositor.render_strips()[app.screen.query_one("#prompt").region.y]
+        assert any(segment.style.reverse and "The value of" in segment.text for segment in row if segment.style)
 
 
 def test_textuals_own_themes_get_colours_that_suit_them():

@@ -11,15 +11,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 
 import numpy as np
 import numpy.typing as npt
 
 from tui_trainer.config import ModelConfig
-from tui_trainer.inference.linear import Array, Linear, SingleLinear, is_half_faster
+from tui_trainer.inference.arithmetic import (
+    Array,
+    LayerNorm,
+    Linear,
+    SingleLinear,
+    is_half_faster,
+    mix_with_numpy,
+    mix_with_torch,
+    norm_with_torch,
+)
 
-LAYER_NORM_EPS = 1e-5
 RMS_EPS = 1e-6
 ROTARY_BASE = 10_000.0
 LOGIT_CAP = 15.0
@@ -68,12 +77,18 @@ class Decoder:
         source.refuse_others()
 
     def halved(self) -> Decoder:
-        """The same network with its matrices rounded to half precision, or itself where that is not faster."""
+        """The same network with its matrices rounded to half precision, or itself where that is not faster.
+
+        What is in fp32 is all else: what is looked up in tables, rows, sums, and what a `Memory` holds.
+        """
         if not is_half_faster():
             return self
         half = copy(self)
-        half._head = self._head.halved()
-        half._blocks = [block.halved() for block in self._blocks]
+        with ThreadPoolExecutor(2) as threads:  # packing is slow, and torch lets go of the interpreter meanwhile
+            head = threads.submit(self._head.halved)
+            half._blocks = list(threads.map(_Block.halved, self._blocks))
+            half._head = head.result()
+        half._final_norm = norm_with_torch(self._final_norm)
         return half
 
     def read(self, news: Sequence[tuple[Memory, Sequence[int]]]) -> Array:
@@ -123,11 +138,15 @@ class _Block:
         self._feed_forward_norm = _norm(source, f"{name}.feed_forward_norm", config)
         self._expansion = source.linear(f"{name}.feed_forward.expansion", 4 * width, width, has_bias=not is_modern)
         self._projection = source.linear(f"{name}.feed_forward.projection", width, 4 * width, has_bias=not is_modern)
+        self._mix = mix_with_numpy
 
     def halved(self) -> _Block:
         half = copy(self)
         half._qkv, half._mixing = self._qkv.halved(), self._mixing.halved()
         half._expansion, half._projection = self._expansion.halved(), self._projection.halved()
+        half._attention_norm = norm_with_torch(self._attention_norm)
+        half._feed_forward_norm = norm_with_torch(self._feed_forward_norm)
+        half._mix = mix_with_torch
         return half
 
     def apply(
@@ -145,9 +164,17 @@ class _Block:
         mixed, start = np.empty_like(x), 0
         for memory, tokens in news:
             rows = slice(start, start := start + len(tokens))
-            mixed[rows] = _attend(memory, layer, queries[rows], keys[rows], values[rows])
+            mixed[rows] = self._attend(memory, layer, queries[rows], keys[rows], values[rows])
         x = x + self._mixing(mixed)
         return x + self._projection(self._activate(self._expansion(self._feed_forward_norm(x))))
+
+    def _attend(self, memory: Memory, layer: int, queries: Array, keys: Array, values: Array) -> Array:
+        """Remembers the keys and values (n, H, D) of new tokens and mixes what they may see: (n, C)."""
+        end = memory.length + len(queries)
+        memory.keys[layer, :, memory.length : end] = keys.swapaxes(0, 1)
+        memory.values[layer, :, memory.length : end] = values.swapaxes(0, 1)
+        mixed = self._mix(queries.swapaxes(0, 1), memory.keys[layer, :, :end], memory.values[layer, :, :end])
+        return mixed.swapaxes(0, 1).reshape(len(queries), -1)
 
 
 class _Source:
@@ -174,44 +201,11 @@ class _Source:
             raise ValueError(f"nobody knows {', '.join(sorted(others)[:5])}")
 
 
-class _LayerNorm:
-    def __init__(self, weight: Array, bias: Array) -> None:
-        self._weight, self._bias = weight, bias
-
-    def __call__(self, x: Array) -> Array:
-        centred: Array = x - x.sum(-1, keepdims=True) / np.float32(x.shape[-1])
-        variance = (centred * centred).sum(-1, keepdims=True) / np.float32(x.shape[-1])
-        centred /= np.sqrt(variance + np.float32(LAYER_NORM_EPS))
-        centred *= self._weight
-        centred += self._bias
-        return centred
-
-
-def _attend(memory: Memory, layer: int, queries: Array, keys: Array, values: Array) -> Array:
-    """Adds the keys and values (n, H, D) of new tokens and mixes what they may see: (n, C)."""
-    count, start = len(queries), memory.length
-    end = start + count
-    memory.keys[layer, :, start:end] = keys.swapaxes(0, 1)
-    memory.values[layer, :, start:end] = values.swapaxes(0, 1)
-    scaled: Array = queries / np.float32(math.sqrt(queries.shape[-1]))
-    weights = scaled.swapaxes(0, 1) @ memory.keys[layer, :, :end].swapaxes(1, 2)  # (H, n, end)
-    if count > 1:
-        weights[:, np.arange(end) > np.arange(start, end)[:, None]] = -np.inf
-    mixed: Array = _softmax(weights) @ memory.values[layer, :, :end]
-    return mixed.swapaxes(0, 1).reshape(count, -1)
-
-
-def _softmax(x: Array) -> Array:
-    shares: Array = np.exp(x - x.max(-1, keepdims=True))
-    shares /= shares.sum(-1, keepdims=True)
-    return shares
-
-
 def _norm(source: _Source, name: str, config: ModelConfig) -> Callable[[Array], Array]:
     """LayerNorm with weight and bias for `gpt2`, RMSNorm without weight for `modern`."""
     if config.architecture == "modern":
         return _rms_norm
-    return _LayerNorm(*(source.take(f"{name}.{part}", config.n_embd) for part in ("weight", "bias")))
+    return LayerNorm(*(source.take(f"{name}.{part}", config.n_embd) for part in ("weight", "bias")))
 
 
 def _rms_norm(x: Array) -> Array:

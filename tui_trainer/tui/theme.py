@@ -17,6 +17,7 @@ STYLES = {f"{role}-style": "none" for role in ROLES} | {
     "best-style": "bold",
     "key-style": "bold",
     "chosen-style": "bold",
+    "selection-style": "none",
     "frame": "round",
     "frame-of-focus": "round",
 }
@@ -212,6 +213,9 @@ PLAIN = _make(
         "wrong-style": "bold",
         "quiet-style": "dim",
         "chosen-style": "bold underline",
+        "selection-style": "reverse",
+        "input-selection-background": "ansi_default",
+        "input-selection-foreground": "ansi_default",
         "frame-of-focus": "heavy",
     },
 )
