@@ -66,6 +66,7 @@ class Decoder:
         source = _Source(weights)
         self.config = config
         self.vocab_size = vocab_size
+        self._is_halved = False
         self._is_modern = config.architecture == "modern"
         self._wte = source.take("wte.weight", vocab_size, width)
         self._wpe = None if self._is_modern else source.take("wpe.weight", config.context_length, width)
@@ -81,9 +82,10 @@ class Decoder:
 
         What is in fp32 is all else: what is looked up in tables, rows, sums, and what a `Memory` holds.
         """
-        if not is_half_faster():
+        if self._is_halved or not is_half_faster():
             return self
         half = copy(self)
+        half._is_halved = True
         with ThreadPoolExecutor(2) as threads:  # packing is slow, and torch lets go of the interpreter meanwhile
             head = threads.submit(self._head.halved)
             half._blocks = list(threads.map(_Block.halved, self._blocks))

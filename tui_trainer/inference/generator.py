@@ -104,7 +104,7 @@ class TextGenerator:
             prompt: what the text goes on from, as text or as token ids; it is not repeated. Only its end fits.
             settings: how tokens are chosen.
             is_cancelled: asked after each token; the text then ends without a last piece.
-            tokens_per_second: the pace; None: as fast as it goes.
+            tokens_per_second: the pace; None: as fast as it goes, which is with matrices in half precision.
 
         Raises:
             UserError: when there is no checkpoint to load or the model has diverged.

@@ -38,7 +38,8 @@ def choose_token(
     if settings.temperature == 0:
         return int(logits.argmax())
     count = min(settings.top_k or len(logits), len(logits))
-    ids = np.argpartition(logits, -count)[-count:]
+    # In the order of the vocabulary, so that a difference in the last bit of a logit hardly moves what is drawn.
+    ids = np.sort(np.argpartition(logits, -count)[-count:]) if count < len(logits) else np.arange(count)
     values = logits[ids].astype(np.float64)
     # Dividing by a tiny temperature must not overflow: only differences matter, so the largest becomes 0 first.
     with np.errstate(over="ignore", under="ignore"):
