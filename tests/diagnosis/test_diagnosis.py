@@ -31,7 +31,7 @@ OVERFITTING = [evaluation(20 * n, 5 - 0.3 * n, 4 + 0.6 * max(0, n - 3)) for n in
 FIGURES = st.none() | st.floats(0, 20) | st.floats(allow_nan=True, allow_infinity=True)
 STEPS = st.integers(0, 500)
 EVENTS = st.one_of(
-    st.builds(step, STEPS, FIGURES, FIGURES.filter(lambda x: x is not None), FIGURES),
+    st.builds(step, STEPS, FIGURES, st.floats(allow_nan=False, allow_infinity=False), FIGURES),
     st.builds(evaluation, STEPS, FIGURES, FIGURES),
     st.builds(sample, STEPS, st.text(max_size=200), st.integers(0, 100), st.integers(0, 100), st.text(max_size=100)),
     st.builds(StepSkipped, STEPS, st.sampled_from(["overflow", "non_finite"]), FIGURES, FIGURES),

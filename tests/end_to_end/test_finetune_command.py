@@ -10,6 +10,7 @@ from pathlib import Path
 from pydoc_data.topics import topics
 
 import pytest
+from rich.cells import cell_len
 
 from tui_trainer.cli import main
 
@@ -96,7 +97,8 @@ def test_on_a_terminal_they_stand_in_two_columns(run_cli, tuned, monkeypatch):
     output = run_cli("compare", "tuned", "The ", "--max-new-tokens", "80")[1]
     rows = [line for line in output.splitlines() if "│" in line]
     assert re.fullmatch(r"base +│ tuned", rows[0])
-    assert len({row.index("│") for row in rows}) == 1 and max(map(len, output.splitlines())) <= 80
+    assert len({cell_len(row[: row.index("│")]) for row in rows}) == 1
+    assert max(map(cell_len, output.splitlines())) <= 80
 
 
 def test_what_is_gone_is_said(run_cli, base, tuned):
