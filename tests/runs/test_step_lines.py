@@ -73,8 +73,8 @@ def expect_the_same(text: bytes) -> None:
 
 
 def is_usual(line: bytes) -> bool:
-    """Every value is a number that a healthy run measures: a run that diverges has perplexities beyond 1e18."""
-    return all(value is not None and (type(value) is str or value < 1e18) for value in json.loads(line).values())
+    """Every value is a number that a healthy run measures: a run that diverges has perplexities beyond."""
+    return all(value is not None and (type(value) is str or value < 2**53) for value in json.loads(line).values())
 
 
 def is_fast(line: bytes) -> bool:
@@ -148,7 +148,7 @@ def test_other_fields_and_another_order_are_read_as_the_codec_reads_them(items, 
 
 
 def test_the_fast_path_is_taken_for_zero_for_one_and_for_powers_of_ten():
-    for token in (b"0.0", b"1", b"-1.0", b"1e-05", b"5e-324", b"1e+16", b"4e+18", b"123456789.123456789"):
+    for token in (b"0.0", b"1", b"-1.0", b"1e-05", b"5e-324", b"1e+15", b"9e+15", b"123456789.123456789"):
         assert is_fast(LINE.replace(b"6.8,", token + b","))
-    for token in (b"null", b"9223372036854775809", b"-9223372036854775809", b"1e+300", b'"1"'):
+    for token in (b"null", b"9223372036854775809", b"-9223372036854775809", b"9007199254740993", b"1e+300", b'"1"'):
         assert not is_fast(LINE.replace(b"6.8,", token + b","))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from recorded import RecordedTraining, RecordedWriter, app_on, catch_up, text_of, wait_until
+from textual import events
 from textual.widgets import Input
 
 from tui_trainer.tui.services import Services
@@ -44,6 +45,16 @@ class TestPrompt:
             assert prompt.value == "An"
             await pilot.press("escape", "p", *"d")
             assert prompt.value == "And"
+
+    async def test_a_paste_replaces_the_example(self, record_of):
+        app = app_on(Services(None, lambda run: RecordedWriter(["x"])), RecordedTraining(record_of("quick-test", 0.55)))
+        async with app.run_test(size=(120, 40)) as pilot:
+            await catch_up(pilot)
+            await pilot.press("p")
+            prompt = app.screen.query_one("#prompt", Input)
+            prompt.post_message(events.Paste("one\ntwo"))
+            await pilot.pause()
+            assert prompt.value == "one⏎two"
 
     async def test_the_example_can_be_asked_and_gone_on_with(self, record_of):
         writer = RecordedWriter(["x"])

@@ -126,9 +126,12 @@ class TextGenerator:
         if self._decoder is None:
             self.refresh()
         assert self._decoder is not None
-        if tokens_per_second is None:
-            self._decoder = self._decoder.halved()
         decoder = self._decoder  # a later refresh must not change the speaker in the middle of a sentence
+        if tokens_per_second is None:
+            half = decoder.halved()
+            if self._decoder is decoder:  # else a better checkpoint was loaded meanwhile
+                self._decoder = half
+            decoder = half
         texts = [_Text(decoder, self.tokenizer, prompt, settings, place) for place, prompt in enumerate(prompts)]
         with on_one_core() if tokens_per_second else nullcontext():
             yield from self._write(decoder, texts, is_cancelled, tokens_per_second)

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from tui_trainer.event_codec import LARGEST_INTEGER, LAST_TIME, decode
+from tui_trainer.event_codec import LAST_TIME, decode
 from tui_trainer.events import Record, StepCompleted
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -41,8 +41,8 @@ class StepBlock:
 
 _FIELDS = [each.name for each in fields(StepCompleted)]
 _METRICS = [each.name for each in fields(StepBlock) if each.name not in ("segment", "last")]
-_PLAIN = msgspec.Meta(gt=-LARGEST_INTEGER // 2, lt=LARGEST_INTEGER // 2)
-"""Of floats too: an integer may stand for one, and the codec refuses those that no float holds."""
+_PLAIN = msgspec.Meta(gt=-(2**53), lt=2**53)
+"""Of floats too, for which an integer may stand: within these bounds every integer is a float exactly."""
 _TYPES: dict[str, Any] = {"int": Annotated[int, _PLAIN], "float": Annotated[float, _PLAIN], "bool": bool}
 _Line = msgspec.defstruct(
     "_Line",

@@ -47,8 +47,8 @@ class PromptInput(Input):
         return safe_line(value[:MAX_PROMPT])
 
     def _on_paste(self, event: events.Paste) -> None:
-        """All lines of it; Textual's own input takes the first."""
-        self.insert_text_at_cursor(safe_line(event.text[:MAX_PROMPT]))
+        """All lines of it, in place of what is selected; Textual's own input takes the first line."""
+        self.replace(safe_line(event.text[:MAX_PROMPT]), *self.selection)
         event.prevent_default()
         event.stop()
 
