@@ -56,6 +56,19 @@ def assert_distributed(drawn: list[int], expected: np.ndarray) -> None:
     assert statistic <= freedom + 5 * math.sqrt(2 * freedom)
 
 
+@pytest.mark.parametrize("top_k", [0, 5])
+def test_the_last_bit_of_a_logit_does_not_change_what_is_drawn(top_k: int) -> None:
+    logits = np.random.default_rng(4).normal(0, 1.5, 40).astype(np.float32)
+    chosen = SamplingSettings(temperature=1.0, top_k=top_k, top_p=1.0)
+    for seed in range(200):
+        nudged = np.nextafter(logits, np.float32(np.inf if seed % 2 else -np.inf)) if seed % 3 else logits
+        drawn = [choose_token(values, chosen, np.random.default_rng(seed)) for values in (logits, nudged)]
+        ids = np.sort(np.argsort(-logits)[: top_k or None])
+        weights = np.exp(logits[ids].astype(float) - logits.max())
+        place = np.searchsorted(weights.cumsum(), np.random.default_rng(seed).random() * weights.sum(), side="right")
+        assert drawn == [ids[place], ids[place]], "in the order of the vocabulary"
+
+
 @pytest.mark.parametrize(("min_p", "temperature"), [(0.1, 1.0), (0.3, 2.0), (1.0, 1.0)])
 def test_min_p_keeps_what_is_nearly_as_likely(min_p: float, temperature: float) -> None:
     logits = np.random.default_rng(1).normal(0, 1.5, 12)

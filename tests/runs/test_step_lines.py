@@ -66,6 +66,11 @@ def columns_of(record: Record) -> tuple[float, ...]:
 
 def expect_the_same(text: bytes) -> None:
     expected = [record for line in text.split(b"\n") if (record := decode(line))]
+    place = 0
+    for part in read_in_blocks(text):
+        place += len(part.step) if isinstance(part, StepBlock) else 1
+        if isinstance(part, StepBlock):
+            assert (part.segment, part.last) == (expected[place - 1].segment, expected[place - 1].event)
     found = flat(text)
     assert len(found) == len(expected)
     for part, record in zip(found, expected, strict=True):

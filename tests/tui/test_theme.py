@@ -12,6 +12,7 @@ from rich.color import ColorSystem
 from textual.color import Color
 from textual.theme import BUILTIN_THEMES, Theme
 from textual.widgets import Input
+from textual.widgets.input import Selection
 
 from tui_trainer.tui import theme
 from tui_trainer.tui.pane import ROLES, Pane
@@ -156,6 +157,12 @@ async def test_without_colour_attributes_tell_what_colour_did(record_of, service
         await pilot.pause()
         row = app.screen._compositor.render_strips()[app.screen.query_one("#prompt").region.y]
         assert any(segment.style.reverse and "The value of" in segment.text for segment in row if segment.style)
+        setting = app.screen.query_one("#setting-temperature", Input)
+        setting.focus()
+        setting.selection = Selection(0, 3)
+        await pilot.pause()
+        row = app.screen._compositor.render_strips()[setting.region.y]
+        assert any(segment.style.reverse and "0.8" in segment.text for segment in row if segment.style)
 
 
 def test_textuals_own_themes_get_colours_that_suit_them():

@@ -29,6 +29,10 @@ class Linear(Protocol):
 
     def __call__(self, x: Array) -> Array: ...
 
+    @property
+    def fits_half(self) -> bool:
+        """Whether half precision can hold every weight."""
+
     def halved(self) -> Linear:
         """The same with weights rounded to half precision."""
 
@@ -47,14 +51,21 @@ class SingleLinear:
             y += self._bias
         return y
 
+    @property
+    def fits_half(self) -> bool:
+        return bool(max(self._weight.max(), -self._weight.min()) <= LARGEST_HALF)
+
     def halved(self) -> Linear:
-        # A model with weights beyond has diverged, and is to say so.
-        has_room = max(self._weight.max(), -self._weight.min()) <= LARGEST_HALF
-        return HalfLinear(self._weight, self._bias) if has_room else self
+        return HalfLinear(self._weight, self._bias)
 
 
 class HalfLinear:
-    """Weights in half precision, inputs and sums in single: half the bytes to read, 2⁻¹¹ of rounding a weight."""
+    """Weights in half precision, inputs and sums in single: half the bytes to read.
+
+    A weight is rounded by at most 2⁻¹¹ of itself, or by 3·10⁻⁸ when it is below 6·10⁻⁵.
+    """
+
+    fits_half = True
 
     def __init__(self, weight: Array, bias: Array | None) -> None:
         """Packs a matrix (in, out)."""
@@ -70,8 +81,8 @@ class HalfLinear:
 
 
 @cache
-def is_half_faster() -> bool:
-    """Whether torch has FBGEMM's kernels for it here: on x86 it does."""
+def has_half_kernels() -> bool:
+    """Whether torch has FBGEMM's kernels for half precision here: on x86 it does."""
     engine = torch.backends.quantized.engine
     return engine in ("x86", "fbgemm") and hasattr(torch.ops.quantized, "linear_dynamic_fp16")
 

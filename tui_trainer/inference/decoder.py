@@ -1,8 +1,8 @@
-"""The GPT of `model/gpt.py` for writing, on one page of NumPy: forward only, fp32, with a memory of what it has read.
+"""The GPT of `model/gpt.py` for writing, on one page: forward only, with a memory of what it has read.
 
-A new token costs one pass over the weights, and reading them is nearly all a processor does meanwhile. They are kept
-the way round in which NumPy's BLAS reads them fastest, (in, out), with all cores: torch multiplies a single row with
-one core. `halved` reads half as many bytes. Tests hold every position equal to the network's own forward.
+A new token costs one pass over the weights, and reading them is nearly all a processor does meanwhile. NumPy reads
+them in fp32 with all cores, where torch multiplies a single row with one; `halved` has torch read half as many bytes.
+Tests hold every position equal to the network's own forward.
 
 Shapes: N new tokens of all sequences together, H heads, C = n_embd, D = C / H, T = context_length, V = vocab_size.
 """
@@ -23,7 +23,7 @@ from tui_trainer.inference.arithmetic import (
     LayerNorm,
     Linear,
     SingleLinear,
-    is_half_faster,
+    has_half_kernels,
     mix_with_numpy,
     mix_with_torch,
     norm_with_torch,
@@ -52,7 +52,7 @@ class Decoder:
     """Weights, ready to write with. It may be used by several threads: what changes is in the `Memory`."""
 
     def __init__(self, weights: Mapping[str, npt.NDArray[np.floating]], config: ModelConfig, vocab_size: int) -> None:
-        """Copies the weights.
+        """Copies the matrices; tables and vectors are kept as they are.
 
         Args:
             weights: of `GPT.state_dict`, by their names there.
@@ -66,7 +66,6 @@ class Decoder:
         source = _Source(weights)
         self.config = config
         self.vocab_size = vocab_size
-        self._is_halved = False
         self._is_modern = config.architecture == "modern"
         self._wte = source.take("wte.weight", vocab_size, width)
         self._wpe = None if self._is_modern else source.take("wpe.weight", config.context_length, width)
@@ -78,14 +77,13 @@ class Decoder:
         source.refuse_others()
 
     def halved(self) -> Decoder:
-        """The same network with its matrices rounded to half precision, or itself where that is not faster.
+        """The same network with its matrices rounded to half precision, or itself where it cannot be.
 
         What is in fp32 is all else: what is looked up in tables, rows, sums, and what a `Memory` holds.
         """
-        if self._is_halved or not is_half_faster():
+        if not (has_half_kernels() and self._head.fits_half and all(block.fits_half for block in self._blocks)):
             return self
         half = copy(self)
-        half._is_halved = True
         with ThreadPoolExecutor(2) as threads:  # packing is slow, and torch lets go of the interpreter meanwhile
             head = threads.submit(self._head.halved)
             half._blocks = list(threads.map(_Block.halved, self._blocks))
@@ -141,6 +139,10 @@ class _Block:
         self._expansion = source.linear(f"{name}.feed_forward.expansion", 4 * width, width, has_bias=not is_modern)
         self._projection = source.linear(f"{name}.feed_forward.projection", width, 4 * width, has_bias=not is_modern)
         self._mix = mix_with_numpy
+
+    @property
+    def fits_half(self) -> bool:
+        return all(part.fits_half for part in (self._qkv, self._mixing, self._expansion, self._projection))
 
     def halved(self) -> _Block:
         half = copy(self)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
@@ -21,6 +22,8 @@ from tui_trainer.inference.threads import on_one_core
 from tui_trainer.runs.directory import RunDirectory
 
 EMPTY_PROMPT = "\n"
+HALF_PAYS_AFTER = 150
+"""Tokens, at any size: packing the weights takes as long as half precision saves on so many."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,11 @@ class TextGenerator:
             UserError: when it has no usable configuration or tokenizer, or the folder no usable weights.
         """
         self._source = open_source(place, which)
+        self._lock = threading.RLock()
+        """Held while weights are loaded or packed: a cancelled text may still be at it when the next one begins."""
         self._decoder: Decoder | None = None
+        self._half: Decoder | None = None
+        self._asked = 0
         self.tokenizer = self._source.tokenizer
         self.speaker: Speaker | None = None
         self._loaded: int | None = None
@@ -62,18 +69,20 @@ class TextGenerator:
         Raises:
             UserError: when there is no checkpoint yet, or none that can be read.
         """
-        pointed = self._source.pointed()
-        if self.speaker is not None and pointed == self._loaded:
-            return self.speaker
-        weights, speaker = self._source.load()
-        try:
-            self._decoder = Decoder(weights, self._source.config, self.tokenizer.vocab_size)
-        except ValueError as error:
-            raise UserError(
-                f"{self._source.config_file}: [model] does not describe the weights; put the old values back"
-            ) from error
-        self.speaker, self._loaded = speaker, pointed
-        return speaker
+        with self._lock:
+            pointed = self._source.pointed()
+            if self.speaker is not None and pointed == self._loaded:
+                return self.speaker
+            weights, speaker = self._source.load()
+            try:
+                self._decoder = Decoder(weights, self._source.config, self.tokenizer.vocab_size)
+            except ValueError as error:
+                raise UserError(
+                    f"{self._source.config_file}: [model] does not describe the weights; put the old values back"
+                ) from error
+            self.speaker, self._loaded = speaker, pointed
+            self._half, self._asked = None, 0
+            return speaker
 
     def replaced_characters(self, prompt: str) -> int:
         """How many characters of the prompt the tokenizer does not know and will replace."""
@@ -97,6 +106,8 @@ class TextGenerator:
         settings: SamplingSettings,
         is_cancelled: Callable[[], bool] = lambda: False,
         tokens_per_second: float | None = None,
+        *,
+        is_alone: bool = True,
     ) -> Iterator[Piece]:
         """Yields a piece for each token; the last one says why it is the last.
 
@@ -104,12 +115,14 @@ class TextGenerator:
             prompt: what the text goes on from, as text or as token ids; it is not repeated. Only its end fits.
             settings: how tokens are chosen.
             is_cancelled: asked after each token; the text then ends without a last piece.
-            tokens_per_second: the pace; None: as fast as it goes, which is with matrices in half precision.
+            tokens_per_second: the pace, beside a training of this process; None: as fast as it goes.
+            is_alone: whether nothing trains beside it. Then matrices in half precision are worth their packing
+                once enough was asked for.
 
         Raises:
             UserError: when there is no checkpoint to load or the model has diverged.
         """
-        for (piece,) in self.pieces_together([prompt], settings, is_cancelled, tokens_per_second):
+        for (piece,) in self.pieces_together([prompt], settings, is_cancelled, tokens_per_second, is_alone=is_alone):
             yield piece
 
     def pieces_together(
@@ -118,23 +131,31 @@ class TextGenerator:
         settings: SamplingSettings,
         is_cancelled: Callable[[], bool] = lambda: False,
         tokens_per_second: float | None = None,
+        *,
+        is_alone: bool = True,
     ) -> Iterator[list[Piece]]:
         """The same for several prompts at once: a piece of each; a text that is over has empty ones.
 
         With a seed each text has random numbers of its own: the seed, and its place in the list.
         """
-        if self._decoder is None:
-            self.refresh()
-        assert self._decoder is not None
-        decoder = self._decoder  # a later refresh must not change the speaker in the middle of a sentence
-        if tokens_per_second is None:
-            half = decoder.halved()
-            if self._decoder is decoder:  # else a better checkpoint was loaded meanwhile
-                self._decoder = half
-            decoder = half
+        is_alone = is_alone and tokens_per_second is None
+        # A later refresh must not change the speaker in the middle of a sentence.
+        decoder = self._decoder_for(len(prompts) * settings.max_new_tokens, is_alone, is_cancelled)
         texts = [_Text(decoder, self.tokenizer, prompt, settings, place) for place, prompt in enumerate(prompts)]
         with on_one_core() if tokens_per_second else nullcontext():
             yield from self._write(decoder, texts, is_cancelled, tokens_per_second)
+
+    def _decoder_for(self, tokens: int, is_alone: bool, is_cancelled: Callable[[], bool]) -> Decoder:
+        with self._lock:
+            if self._decoder is None:
+                self.refresh()
+            assert self._decoder is not None
+            if not is_alone:
+                return self._decoder
+            self._asked += tokens
+            if self._half is None and self._asked >= HALF_PAYS_AFTER and not is_cancelled():
+                self._half = self._decoder.halved()
+            return self._half or self._decoder
 
     def _write(
         self,

@@ -24,8 +24,8 @@ class SteppedGenerator(TextGenerator):
         self.may_go, self.has_gone = threading.Semaphore(0), threading.Semaphore(0)
         self.made: list[str] = []
 
-    def pieces(self, prompt, *rest) -> Iterator:
-        for piece in super().pieces(prompt, *rest):
+    def pieces(self, prompt, *rest, **named) -> Iterator:
+        for piece in super().pieces(prompt, *rest, **named):
             self.may_go.acquire()
             self.made.append(prompt)
             yield piece

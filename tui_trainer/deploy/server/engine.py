@@ -41,7 +41,12 @@ class Writer(Protocol):
     def refresh(self) -> Speaker: ...
 
     def pieces(
-        self, prompt: str | Sequence[int], settings: SamplingSettings, is_cancelled: Callable[[], bool]
+        self,
+        prompt: str | Sequence[int],
+        settings: SamplingSettings,
+        is_cancelled: Callable[[], bool],
+        *,
+        is_alone: bool,
     ) -> Iterator[Piece]: ...
 
 
@@ -167,7 +172,7 @@ class Engine:
     def _fill_slots(self, writer: Writer) -> None:
         with self._changed:
             fresh = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._free_slots()))]
-            self._active |= {job: _write(writer, job) for job in fresh}
+            self._active |= {job: self._write(writer, job) for job in fresh}
         if fresh:
             self._is_sparing = self._is_training()
             self._refresh(writer)
@@ -206,10 +211,10 @@ class Engine:
             with self._changed:
                 self._changed.wait_for(lambda: self._is_closed, min(REST_FOR_WORK * worked, LONGEST_REST_SECONDS))
 
-
-def _write(writer: Writer, job: Job) -> Iterator[None]:
-    """Writes what a job wishes for; yields after each token."""
-    for wish in job.wishes:
-        for piece in writer.pieces(wish.prompt, wish.settings, lambda: job.is_cancelled):
-            job.put(Part(wish.index, piece.text, piece.tokens, piece.finish))
-            yield
+    def _write(self, writer: Writer, job: Job) -> Iterator[None]:
+        """Writes what a job wishes for; yields after each token."""
+        for wish in job.wishes:
+            is_alone = not self._is_sparing
+            for piece in writer.pieces(wish.prompt, wish.settings, lambda: job.is_cancelled, is_alone=is_alone):
+                job.put(Part(wish.index, piece.text, piece.tokens, piece.finish))
+                yield
