@@ -12,10 +12,10 @@ from rich.color import ColorSystem
 from textual.color import Color
 from textual.theme import BUILTIN_THEMES, Theme
 from textual.widgets import Input
-from textual.widgets.input import Selection
 
 from tui_trainer.tui import theme
 from tui_trainer.tui.pane import ROLES, Pane
+from tui_trainer.tui.screens.setting_question import ask_for_rate
 from tui_trainer.tui.terminal import TerminalKind
 from tui_trainer.tui.theme import COLOUR_BLIND, DARK, HIGH_CONTRAST, LIGHT, PLAIN, SIXTEEN, THEMES
 
@@ -157,12 +157,11 @@ async def test_without_colour_attributes_tell_what_colour_did(record_of, service
         await pilot.pause()
         row = app.screen._compositor.render_strips()[app.screen.query_one("#prompt").region.y]
         assert any(segment.style.reverse and "The value of" in segment.text for segment in row if segment.style)
-        setting = app.screen.query_one("#setting-temperature", Input)
-        setting.focus()
-        setting.selection = Selection(0, 3)
+        app.push_screen(ask_for_rate(app.screen.follower))
         await pilot.pause()
-        row = app.screen._compositor.render_strips()[setting.region.y]
-        assert any(segment.style.reverse and "0.8" in segment.text for segment in row if segment.style)
+        field = app.screen.query_one(Input)
+        row = app.screen._compositor.render_strips()[field.region.y]
+        assert field.value and any(s.style.reverse and field.value in s.text for s in row if s.style)
 
 
 def test_textuals_own_themes_get_colours_that_suit_them():
