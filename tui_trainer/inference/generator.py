@@ -23,7 +23,7 @@ from tui_trainer.runs.directory import RunDirectory
 
 EMPTY_PROMPT = "\n"
 HALF_PAYS_AFTER = 150
-"""Tokens: packing the weights takes as long as half precision saves on so many, 100 with 124M parameters, 180 with 10M."""
+"""Tokens: packing takes as long as half precision saves on so many, 100 with 124M parameters and 180 with 10M."""
 
 
 @dataclass(frozen=True)
