@@ -16,6 +16,8 @@ from tui_trainer.errors import UserError
 KEY_VARIABLE = "TUI_TRAINER_API_KEY"
 MOST_KEY_BYTES = 4096
 BACKLOG = 512
+SEND_BUFFER_BYTES = 128 << 10
+"""What the kernel keeps of the answers that a client has not read; left to itself it keeps megabytes for each."""
 
 
 def open_socket(host: str, port: int, *, has_key: bool) -> socket.socket:
@@ -35,6 +37,7 @@ def open_socket(host: str, port: int, *, has_key: bool) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)  # every connection inherits it
         listener.bind(address)
         listener.listen(BACKLOG)
     except OSError as error:
