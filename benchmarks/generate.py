@@ -3,8 +3,8 @@
     python benchmarks/generate.py [--rounds 5] [--tokens 100]
 
 The same weights, drawn at random, batch 1, on the processor with all cores, by turns; medians. half is what is written
-with as soon as its packing pays off; single before that, and beside a training. Quiet machines only: torch's threads
-wait for each other, and another program on their cores makes them wait long.
+with on x86; single elsewhere, and beside a training. Quiet machines only: torch's threads wait for each other, and
+another program on their cores makes them wait long.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -21,7 +22,9 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from tui_trainer.config import ModelConfig
 from tui_trainer.inference.continuation import Continuation, write_next
 from tui_trainer.inference.decoder import Decoder, Memory
+from tui_trainer.inference.half_precision import HALF
 from tui_trainer.inference.settings import SamplingSettings
+from tui_trainer.inference.single_precision import SINGLE
 from tui_trainer.model import GPT
 from tui_trainer.model.hugging_face import describe, hugging_face_layout
 
@@ -29,6 +32,7 @@ SIZES = {
     "10M": (ModelConfig(n_layer=6, n_head=6, n_embd=384, context_length=256), 65),
     "124M": (ModelConfig(n_layer=12, n_head=12, n_embd=768, context_length=1024), 50_257),
 }
+ARITHMETICS = {"single": SINGLE, "half": HALF}
 PROMPT = [1, 2, 3, 4]
 FIRST_PROMPT_TOKENS = 128
 
@@ -47,14 +51,11 @@ def compare(name: str, config: ModelConfig, vocab_size: int, rounds: int, tokens
     torch.manual_seed(0)
     model = GPT(config, vocab_size).eval().requires_grad_(requires_grad=False)
     theirs = transformers_of(model)
-    decoder = Decoder({part: tensor.numpy() for part, tensor in model.state_dict().items()}, config, vocab_size)
-    packing = timed(decoder.halved)
-    half = decoder.halved()
-    ways = {
-        "transformers": lambda: write_there(theirs, tokens),
-        "single": lambda: write_here(decoder, tokens),
-        "half": lambda: write_here(half, tokens),
-    }
+    weights = {part: tensor.numpy() for part, tensor in model.state_dict().items()}
+    makers = {way: partial(Decoder, weights, config, vocab_size, kind) for way, kind in ARITHMETICS.items()}
+    single, half = decoders = [make() for make in makers.values()]
+    ways = {"transformers": lambda: write_there(theirs, tokens)}
+    ways |= {way: partial(write_here, decoder, tokens) for way, decoder in zip(makers, decoders, strict=True)}
     rates = {way: [] for way in ways}
     for turn in range(rounds + 1):  # the first is for warming up
         for way, write in ways.items():
@@ -67,8 +68,9 @@ def compare(name: str, config: ModelConfig, vocab_size: int, rounds: int, tokens
         print(f"{name:>5} {way:>12}: {statistics.median(found):4.0f} tokens/s, ratio {ratio:.2f} (goal 3)")
     firsts = [1000 * timed(lambda: first_token(half)) for _ in range(rounds)]
     print(f"{name:>5} first token of {FIRST_PROMPT_TOKENS} after {statistics.median(firsts):.0f} ms (goal of 10M: 100)")
-    print(f"{name:>5} packing {1000 * packing:.0f} ms, once, before the text with which it pays off")
-    difference = np.abs(logits_of(half) - (exact := logits_of(decoder))).max() / exact.std()
+    for way, make in makers.items():
+        print(f"{name:>5} {way:>12}: loading takes {1000 * timed(make):.0f} ms beyond reading the file")
+    difference = np.abs(logits_of(half) - (exact := logits_of(single))).max() / exact.std()
     print(f"{name:>5} logits of half differ by at most {difference:.1e} of their spread")
 
 

@@ -54,7 +54,7 @@ class HeldWriter:
         self.pieces, self.is_slow, self.replaced = pieces, is_slow, replaced
         self.asked: list[tuple[str, float | None]] = []
 
-    def refresh(self) -> HeldSpeaker:
+    def refresh(self, *, is_alone: bool) -> HeldSpeaker:
         return HeldSpeaker(1200, 4.255)
 
     def replaced_characters(self, prompt: str) -> int:

@@ -174,7 +174,7 @@ def test_what_goes_wrong_with_an_answer_is_told(make_commands, told):
 
 def test_a_writer_that_fails_says_why(make_commands, make_writer, told):
     class Failing(make_writer):
-        def refresh(self):
+        def refresh(self, *, is_alone: bool):
             raise RuntimeError("weights\nof lead")
 
     commands = make_commands(Failing())

@@ -1,4 +1,4 @@
-"""The decoder against the network's own forward, in fp32: at every position, however the tokens come."""
+"""The decoder against the network's own forward in fp32: at every position, however the tokens come."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tui_trainer.config import ModelConfig
-from tui_trainer.inference.arithmetic import has_half_kernels
 from tui_trainer.inference.continuation import Continuation, write_next
 from tui_trainer.inference.decoder import Decoder, Memory
+from tui_trainer.inference.half_precision import HALF, fits_half, has_half_kernels
 from tui_trainer.inference.settings import SamplingSettings
+from tui_trainer.inference.single_precision import SINGLE
 from tui_trainer.model import GPT
 
 VOCAB_SIZE = 50
@@ -25,30 +26,33 @@ TOLERANCE = 2e-5
 TOKENS = st.lists(st.integers(0, VOCAB_SIZE - 1), min_size=1, max_size=CONTEXT)
 
 
-def make(architecture: str) -> tuple[GPT, Decoder]:
+@torch.no_grad()
+def make_weights(architecture: str) -> GPT:
+    """Half precision holds every one of them exactly, so that both arithmetics are given the same network."""
     config = ModelConfig(architecture=architecture, n_layer=3, n_head=4, n_embd=32, context_length=CONTEXT, dropout=0.5)
     torch.manual_seed(3)
     model = GPT(config, VOCAB_SIZE).eval()
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
-    weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
-    return model, Decoder(weights, config, VOCAB_SIZE)
-
-
-@pytest.fixture(params=["gpt2", "modern"], scope="module")
-def pair(request: pytest.FixtureRequest) -> tuple[GPT, Decoder]:
-    return make(request.param)
-
-
-@pytest.fixture(params=["gpt2", "modern"], scope="module")
-@torch.no_grad()
-def halved_pair(request: pytest.FixtureRequest) -> tuple[GPT, Decoder]:
-    """A network whose every weight half precision holds exactly, so that rounding once more changes nothing."""
-    model, _ = make(request.param)
-    for parameter in model.parameters():
         parameter.copy_(parameter.half().float())
-    weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
-    return model, Decoder(weights, model.config, VOCAB_SIZE).halved()
+    return model
+
+
+def arrays_of(model: GPT) -> dict[str, np.ndarray]:
+    return {name: tensor.numpy().copy() for name, tensor in model.state_dict().items()}
+
+
+needs_half = pytest.mark.skipif(not has_half_kernels(), reason="torch has no kernels for half precision here")
+
+
+@pytest.fixture(params=["gpt2", "modern"], scope="module")
+def model(request: pytest.FixtureRequest) -> GPT:
+    return make_weights(request.param)
+
+
+@pytest.fixture(params=[SINGLE, pytest.param(HALF, marks=needs_half)], ids=["single", "half"], scope="module")
+def pair(model: GPT, request: pytest.FixtureRequest) -> tuple[GPT, Decoder]:
+    return model, Decoder(arrays_of(model), model.config, VOCAB_SIZE, request.param)
 
 
 @torch.no_grad()
@@ -67,39 +71,27 @@ def test_every_position_equals_the_forward(pair: tuple[GPT, Decoder], tokens: li
     np.testing.assert_allclose(np.concatenate(parts), forward(model, tokens), atol=TOLERANCE)
 
 
-needs_half = pytest.mark.skipif(not has_half_kernels(), reason="torch has no kernels for half precision here")
-
-
 @needs_half
-@given(tokens=TOKENS, cuts=st.lists(st.integers(1, CONTEXT), max_size=6))
-@settings(max_examples=60, deadline=None)
-def test_in_half_precision_every_position_is_that_of_the_rounded_network(
-    halved_pair: tuple[GPT, Decoder], tokens: list[int], cuts: list[int]
-) -> None:
-    rounded, decoder = halved_pair
-    memory = Memory(decoder.config)
-    borders = sorted({0, len(tokens), *(cut for cut in cuts if cut < len(tokens))})
-    parts = [decoder.read_all(memory, tokens[start:end]) for start, end in pairwise(borders)]
-    np.testing.assert_allclose(np.concatenate(parts), forward(rounded, tokens), atol=TOLERANCE)
-
-
-@needs_half
-def test_half_precision_hardly_changes_what_comes_next(pair: tuple[GPT, Decoder]) -> None:
-    model, decoder = pair
+def test_rounding_hardly_changes_what_comes_next(model: GPT) -> None:
+    drawn = torch.Generator().manual_seed(4)
+    weights = {
+        name: array * (1 + 1e-3 * torch.rand(array.shape, generator=drawn).numpy())
+        for name, array in arrays_of(model).items()
+    }
     tokens = np.random.default_rng(2).integers(0, VOCAB_SIZE, CONTEXT).tolist()
-    exact = forward(model, tokens)
-    difference = np.abs(decoder.halved().read_all(Memory(decoder.config), tokens) - exact)
-    assert 5 * TOLERANCE < difference.max() < 0.02 * exact.std()
+    exact, rounded = (
+        decoder.read_all(Memory(model.config), tokens)
+        for decoder in (Decoder(weights, model.config, VOCAB_SIZE, kind) for kind in (SINGLE, HALF))
+    )
+    assert 5 * TOLERANCE < np.abs(rounded - exact).max() < 0.02 * exact.std()
 
 
-@pytest.mark.parametrize("name", ["head.weight", "blocks.1.feed_forward.projection.weight"])
-@pytest.mark.parametrize("weight", [65_504.0, 65_505.0, -1e6, float("nan")])
-def test_weights_that_half_precision_cannot_hold_stay_as_they_are(name: str, weight: float) -> None:
-    model, _ = make("modern")
-    weights = {each: tensor.numpy().copy() for each, tensor in model.state_dict().items()}
-    weights[name][0, 0] = weight
-    decoder = Decoder(weights, model.config, VOCAB_SIZE)
-    assert (decoder.halved() is decoder) == (weight != 65_504.0 or not has_half_kernels())
+@pytest.mark.parametrize("weight", [65_504.0, -65_504.0, 65_505.0, -1e6, float("nan"), float("inf")])
+def test_weights_that_half_precision_cannot_hold_are_seen(weight: float) -> None:
+    weights = arrays_of(make_weights("modern"))
+    assert fits_half(weights.values())
+    weights["blocks.1.feed_forward.projection.weight"][0, 0] = weight
+    assert fits_half(weights.values()) == (abs(weight) == 65_504.0)
 
 
 @given(prompts=st.lists(TOKENS, min_size=1, max_size=4), news=st.lists(st.integers(0, VOCAB_SIZE - 1), min_size=4))
@@ -161,8 +153,8 @@ def test_each_of_several_texts_has_random_numbers_of_its_own(pair: tuple[GPT, De
     ],
 )
 def test_weights_of_another_network_are_refused(spoil: Callable[[dict[str, np.ndarray]], object]) -> None:
-    model, decoder = make("gpt2")
-    weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+    model = make_weights("gpt2")
+    weights = arrays_of(model)
     spoil(weights)
     with pytest.raises(ValueError, match=r"\.weight"):
-        Decoder(weights, decoder.config, VOCAB_SIZE)
+        Decoder(weights, model.config, VOCAB_SIZE)

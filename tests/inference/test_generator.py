@@ -21,10 +21,11 @@ from tui_trainer.deploy.export.export import export_model
 from tui_trainer.deploy.export.source import load_source
 from tui_trainer.errors import UserError
 from tui_trainer.events import EvaluationCompleted, StepCompleted
-from tui_trainer.inference.arithmetic import has_half_kernels
 from tui_trainer.inference.decoder import Decoder
-from tui_trainer.inference.generator import HALF_PAYS_AFTER, Piece, TextGenerator
+from tui_trainer.inference.generator import Piece, TextGenerator
+from tui_trainer.inference.half_precision import HALF, has_half_kernels
 from tui_trainer.inference.settings import SamplingSettings
+from tui_trainer.inference.single_precision import SINGLE
 from tui_trainer.model import GPT
 from tui_trainer.model.hugging_face import describe, hugging_face_layout
 from tui_trainer.runs.directory import RunDirectory, create_run
@@ -153,38 +154,40 @@ def test_cancelling_takes_at_most_one_token_more(chain_run: RunDirectory) -> Non
 
 def test_half_precision_says_the_same_but_for_a_token_in_a_thousand(bytes_run: RunDirectory) -> None:
     save(bytes_run, random_model(bytes_run, 256))
-    sampling = SamplingSettings(seed=5, max_new_tokens=HALF_PAYS_AFTER)
-    paced = list(TextGenerator(bytes_run).pieces("a", sampling, tokens_per_second=1e6))
-    assert paced[:40] == list(TextGenerator(bytes_run).pieces("a", sampling))[:40]
+    beside_a_training = TextGenerator(bytes_run)
+    beside_a_training.refresh(is_alone=False)
+    sampling = SamplingSettings(seed=5, max_new_tokens=40)
+    assert list(beside_a_training.pieces("a", sampling)) == list(TextGenerator(bytes_run).pieces("a", sampling))
 
 
-def test_half_precision_is_for_who_asks_much_and_is_alone(bytes_run: RunDirectory, monkeypatch) -> None:
-    halvings, halved = [], Decoder.halved
+@pytest.mark.parametrize("weight", [1.0, 1e6])
+def test_half_precision_is_for_who_is_alone_and_for_weights_that_fit(bytes_run, monkeypatch, weight) -> None:
+    made = []
+    monkeypatch.setattr(
+        "tui_trainer.inference.generator.Decoder", lambda *parts: made.append(parts[-1]) or Decoder(*parts)
+    )
+    model = random_model(bytes_run, 256)
+    with torch.no_grad():
+        model.blocks[0].attention.projection.weight[0, 0] = weight
+    save(bytes_run, model)
+    generator = TextGenerator(bytes_run)
+    generator.refresh(is_alone=False)
+    generator.refresh()
+    generator.refresh()
+    assert made == [SINGLE, HALF if has_half_kernels() and weight == 1 else SINGLE], "no more often than it changes"
+    list(generator.pieces("a", GREEDY))
+    save(bytes_run, model, step=2)
+    generator.refresh(is_alone=False)
+    assert made[2:] == [SINGLE]
 
-    def count(decoder: Decoder) -> Decoder:
-        halvings.append(decoder)
-        return halved(decoder)
 
-    monkeypatch.setattr(Decoder, "halved", count)
+def test_what_is_paced_is_written_beside_a_training(bytes_run: RunDirectory, monkeypatch) -> None:
     save(bytes_run, random_model(bytes_run, 256))
     generator = TextGenerator(bytes_run)
-    writers = []
-    monkeypatch.setattr(generator, "_write", lambda decoder, *rest: writers.append(decoder) or iter([]))
-
-    def ask(tokens: int, **named) -> Decoder:
-        list(generator.pieces_together(["a"], SamplingSettings(max_new_tokens=tokens), **named))
-        return writers[-1]
-
-    single = ask(HALF_PAYS_AFTER, tokens_per_second=20)
-    assert ask(HALF_PAYS_AFTER, is_alone=False) is single
-    assert ask(HALF_PAYS_AFTER - 1) is single and not halvings, "not worth the packing yet"
-    assert ask(1, is_cancelled=lambda: True) is single and not halvings
-    assert (half := ask(1)) is not single or not has_half_kernels()
-    assert ask(1) is half and halvings == [single]
-    assert ask(10, tokens_per_second=20) is single, "a training came back"
-    save(bytes_run, random_model(bytes_run, 256, seed=1), step=2)
-    generator.refresh()
-    assert ask(1) not in (single, half)
+    asked, refresh = [], generator.refresh
+    monkeypatch.setattr(generator, "refresh", lambda *, is_alone: asked.append(is_alone) or refresh(is_alone=is_alone))
+    list(generator.pieces("a", GREEDY, tokens_per_second=1e6))
+    assert asked == [False]
 
 
 def test_pace(chain_run: RunDirectory) -> None:

@@ -61,7 +61,7 @@ class RecordedWriter:
         self.asked: list[tuple[str, object]] = []
         self.was_cancelled = False
 
-    def refresh(self) -> RecordedSpeaker:
+    def refresh(self, *, is_alone: bool) -> RecordedSpeaker:
         return RecordedSpeaker(1200, 4.255)
 
     def replaced_characters(self, prompt: str) -> int:

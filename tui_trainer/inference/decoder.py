@@ -1,7 +1,6 @@
 """The GPT of `model/gpt.py` for writing, on one page: forward only, with a memory of what it has read.
 
-A new token costs one pass over the weights, and reading them is nearly all a processor does meanwhile. NumPy reads
-them in fp32 with all cores, where torch multiplies a single row with one; `halved` has torch read half as many bytes.
+A new token costs one pass over the weights, and reading them is nearly all a processor does meanwhile.
 Tests hold every position equal to the network's own forward.
 
 Shapes: N new tokens of all sequences together, H heads, C = n_embd, D = C / H, T = context_length, V = vocab_size.
@@ -9,25 +8,15 @@ Shapes: N new tokens of all sequences together, H heads, C = n_embd, D = C / H, 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from copy import copy
 
 import numpy as np
 import numpy.typing as npt
 
 from tui_trainer.config import ModelConfig
-from tui_trainer.inference.arithmetic import (
-    Array,
-    LayerNorm,
-    Linear,
-    SingleLinear,
-    has_half_kernels,
-    mix_with_numpy,
-    mix_with_torch,
-    norm_with_torch,
-)
+from tui_trainer.inference.arithmetic import Arithmetic, Array, Rows
+from tui_trainer.inference.single_precision import SINGLE
 
 RMS_EPS = 1e-6
 ROTARY_BASE = 10_000.0
@@ -51,45 +40,38 @@ class Memory:
 class Decoder:
     """Weights, ready to write with. It may be used by several threads: what changes is in the `Memory`."""
 
-    def __init__(self, weights: Mapping[str, npt.NDArray[np.floating]], config: ModelConfig, vocab_size: int) -> None:
+    def __init__(
+        self,
+        weights: Mapping[str, npt.NDArray[np.floating]],
+        config: ModelConfig,
+        vocab_size: int,
+        arithmetic: Arithmetic = SINGLE,
+    ) -> None:
         """Copies the matrices; tables and vectors are kept as they are.
 
         Args:
             weights: of `GPT.state_dict`, by their names there.
             config: of the network.
             vocab_size: rows of its table.
+            arithmetic: what multiplies. What is looked up in tables, and what a `Memory` holds, is fp32 in any case.
 
         Raises:
             ValueError: when they are not those of such a network.
         """
-        width = config.n_embd
-        source = _Source(weights)
+        source = _Source(weights, config, arithmetic)
         self.config = config
         self.vocab_size = vocab_size
         self._is_modern = config.architecture == "modern"
-        self._wte = source.take("wte.weight", vocab_size, width)
-        self._wpe = None if self._is_modern else source.take("wpe.weight", config.context_length, width)
-        head = source.take("head.weight", vocab_size, width) if self._is_modern else self._wte
-        self._head: Linear = SingleLinear(head, None)
-        self._final_norm = _norm(source, "final_norm", config)
-        self._blocks = [_Block(source, f"blocks.{number}", config) for number in range(config.n_layer)]
+        self._wte = source.take("wte.weight", vocab_size, config.n_embd)
+        self._wpe = None if self._is_modern else source.take("wpe.weight", config.context_length, config.n_embd)
+        head = source.take("head.weight", vocab_size, config.n_embd) if self._is_modern else self._wte
+        with ThreadPoolExecutor(2) as threads:  # copying is slow, and lets go of the interpreter meanwhile
+            copied = threads.submit(arithmetic.linear, head, None)
+            self._blocks = list(threads.map(lambda number: _Block(source, number), range(config.n_layer)))
+            self._head = copied.result()
+        self._final_norm = source.norm("final_norm")
         self._cos, self._sin = _rotary_angles(config)
         source.refuse_others()
-
-    def halved(self) -> Decoder:
-        """The same network with its matrices rounded to half precision, or itself where it cannot be.
-
-        What is in fp32 is all else: what is looked up in tables, rows, sums, and what a `Memory` holds.
-        """
-        if not (has_half_kernels() and self._head.fits_half and all(block.fits_half for block in self._blocks)):
-            return self
-        half = copy(self)
-        with ThreadPoolExecutor(2) as threads:  # packing is slow, and torch lets go of the interpreter meanwhile
-            head = threads.submit(self._head.halved)
-            half._blocks = list(threads.map(_Block.halved, self._blocks))
-            half._head = head.result()
-        half._final_norm = norm_with_torch(self._final_norm)
-        return half
 
     def read(self, news: Sequence[tuple[Memory, Sequence[int]]]) -> Array:
         """Reads at least one new token of each sequence, and remembers them.
@@ -114,8 +96,8 @@ class Decoder:
         x = self._wte[tokens]
         x = _rms_norm(x) if self._wpe is None else x + self._wpe[places]
         turn = (self._cos[places, None], self._sin[places, None]) if self._is_modern else None
-        for number, block in enumerate(self._blocks):
-            x = block.apply(x, number, news, turn)
+        for block in self._blocks:
+            x = block.apply(x, news, turn)
         for memory, new in news:
             memory.length += len(new)
         return self._final_norm(x)
@@ -128,35 +110,22 @@ class Decoder:
 class _Block:
     """One transformer block."""
 
-    def __init__(self, source: _Source, name: str, config: ModelConfig) -> None:
-        width, is_modern = config.n_embd, config.architecture == "modern"
-        self._n_head = config.n_head
-        self._activate = _squared_relu if is_modern else _gelu
-        self._attention_norm = _norm(source, f"{name}.attention_norm", config)
-        self._qkv = source.linear(f"{name}.attention.qkv", 3 * width, width, has_bias=not is_modern)
-        self._mixing = source.linear(f"{name}.attention.projection", width, width, has_bias=not is_modern)
-        self._feed_forward_norm = _norm(source, f"{name}.feed_forward_norm", config)
-        self._expansion = source.linear(f"{name}.feed_forward.expansion", 4 * width, width, has_bias=not is_modern)
-        self._projection = source.linear(f"{name}.feed_forward.projection", width, 4 * width, has_bias=not is_modern)
-        self._mix = mix_with_numpy
-
-    @property
-    def fits_half(self) -> bool:
-        return all(part.fits_half for part in (self._qkv, self._mixing, self._expansion, self._projection))
-
-    def halved(self) -> _Block:
-        half = copy(self)
-        half._qkv, half._mixing = self._qkv.halved(), self._mixing.halved()
-        half._expansion, half._projection = self._expansion.halved(), self._projection.halved()
-        half._attention_norm = norm_with_torch(self._attention_norm)
-        half._feed_forward_norm = norm_with_torch(self._feed_forward_norm)
-        half._mix = mix_with_torch
-        return half
+    def __init__(self, source: _Source, number: int) -> None:
+        name, width = f"blocks.{number}", source.config.n_embd
+        self._number = number
+        self._n_head = source.config.n_head
+        self._attention_norm = source.norm(f"{name}.attention_norm")
+        self._qkv = source.linear(f"{name}.attention.qkv", 3 * width, width)
+        self._mix = source.arithmetic.mix
+        self._mixing = source.linear(f"{name}.attention.projection", width, width)
+        self._feed_forward_norm = source.norm(f"{name}.feed_forward_norm")
+        self._expansion = source.linear(f"{name}.feed_forward.expansion", 4 * width, width)
+        self._activate = _squared_relu if source.is_modern else source.arithmetic.gelu
+        self._projection = source.linear(f"{name}.feed_forward.projection", width, 4 * width)
 
     def apply(
         self,
         x: Array,
-        layer: int,
         news: Sequence[tuple[Memory, Sequence[int]]],
         turn: tuple[Array, Array] | None,
     ) -> Array:
@@ -168,23 +137,28 @@ class _Block:
         mixed, start = np.empty_like(x), 0
         for memory, tokens in news:
             rows = slice(start, start := start + len(tokens))
-            mixed[rows] = self._attend(memory, layer, queries[rows], keys[rows], values[rows])
+            mixed[rows] = self._attend(memory, queries[rows], keys[rows], values[rows])
         x = x + self._mixing(mixed)
         return x + self._projection(self._activate(self._expansion(self._feed_forward_norm(x))))
 
-    def _attend(self, memory: Memory, layer: int, queries: Array, keys: Array, values: Array) -> Array:
+    def _attend(self, memory: Memory, queries: Array, keys: Array, values: Array) -> Array:
         """Remembers the keys and values (n, H, D) of new tokens and mixes what they may see: (n, C)."""
         end = memory.length + len(queries)
-        memory.keys[layer, :, memory.length : end] = keys.swapaxes(0, 1)
-        memory.values[layer, :, memory.length : end] = values.swapaxes(0, 1)
-        mixed = self._mix(queries.swapaxes(0, 1), memory.keys[layer, :, :end], memory.values[layer, :, :end])
+        memory.keys[self._number, :, memory.length : end] = keys.swapaxes(0, 1)
+        memory.values[self._number, :, memory.length : end] = values.swapaxes(0, 1)
+        known = memory.keys[self._number, :, :end], memory.values[self._number, :, :end]
+        mixed = self._mix(queries.swapaxes(0, 1), *known)
         return mixed.swapaxes(0, 1).reshape(len(queries), -1)
 
 
 class _Source:
-    """Hands out weights by name and shape."""
+    """Hands out weights by name and shape, and what is made of them."""
 
-    def __init__(self, weights: Mapping[str, npt.NDArray[np.floating]]) -> None:
+    def __init__(
+        self, weights: Mapping[str, npt.NDArray[np.floating]], config: ModelConfig, arithmetic: Arithmetic
+    ) -> None:
+        self.config, self.arithmetic = config, arithmetic
+        self.is_modern = config.architecture == "modern"
         self._weights = weights
         self._taken: set[str] = set()
 
@@ -195,21 +169,22 @@ class _Source:
         self._taken.add(name)
         return np.asarray(found, np.float32)
 
-    def linear(self, name: str, outputs: int, inputs: int, *, has_bias: bool) -> Linear:
+    def linear(self, name: str, outputs: int, inputs: int) -> Rows:
+        """With a bias for `gpt2`."""
         weight = self.take(f"{name}.weight", outputs, inputs)
-        return SingleLinear(weight, self.take(f"{name}.bias", outputs) if has_bias else None)
+        return self.arithmetic.linear(weight, None if self.is_modern else self.take(f"{name}.bias", outputs))
+
+    def norm(self, name: str) -> Rows:
+        """LayerNorm with weight and bias for `gpt2`, RMSNorm without weight for `modern`."""
+        if self.is_modern:
+            return _rms_norm
+        width = self.config.n_embd
+        return self.arithmetic.layer_norm(self.take(f"{name}.weight", width), self.take(f"{name}.bias", width))
 
     def refuse_others(self) -> None:
         """What nobody took belongs to another network."""
         if others := self._weights.keys() - self._taken:
             raise ValueError(f"nobody knows {', '.join(sorted(others)[:5])}")
-
-
-def _norm(source: _Source, name: str, config: ModelConfig) -> Callable[[Array], Array]:
-    """LayerNorm with weight and bias for `gpt2`, RMSNorm without weight for `modern`."""
-    if config.architecture == "modern":
-        return _rms_norm
-    return LayerNorm(*(source.take(f"{name}.{part}", config.n_embd) for part in ("weight", "bias")))
 
 
 def _rms_norm(x: Array) -> Array:
@@ -232,20 +207,6 @@ def _rotate(x: Array, turn: tuple[Array, Array]) -> Array:
     cos, sin = turn
     first, second = np.split(x, 2, axis=-1)
     return np.concatenate((first * cos + second * sin, second * cos - first * sin), axis=-1)
-
-
-def _gelu(x: Array) -> Array:
-    """The tanh form, in as few passes as it takes."""
-    inner: Array = x * x
-    inner *= np.float32(0.044715)
-    inner += np.float32(1)
-    inner *= x
-    inner *= np.float32(math.sqrt(2 / math.pi))
-    np.tanh(inner, out=inner)
-    inner += np.float32(1)
-    inner *= x
-    inner *= np.float32(0.5)
-    return inner
 
 
 def _squared_relu(x: Array) -> Array:

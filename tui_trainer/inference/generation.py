@@ -66,7 +66,7 @@ class Generation:
     def _run(self) -> None:
         try:
             writer = self._open_writer()
-            self.speaker = writer.refresh()
+            self.speaker = writer.refresh(is_alone=self._pace is None)
             self.replaced_characters = writer.replaced_characters(self._prompt)
             for piece in writer.stream(self._prompt, self._settings, self._cancelled.is_set, self._pace):
                 self._pieces.put(piece)

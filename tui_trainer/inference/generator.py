@@ -15,15 +15,15 @@ from tui_trainer.data.tokenizers import Tokenizer
 from tui_trainer.errors import UserError
 from tui_trainer.inference.continuation import Continuation, write_next
 from tui_trainer.inference.decoder import Decoder
+from tui_trainer.inference.half_precision import HALF, fits_half, has_half_kernels
 from tui_trainer.inference.settings import SamplingSettings
+from tui_trainer.inference.single_precision import SINGLE
 from tui_trainer.inference.sources import Speaker, open_source
 from tui_trainer.inference.stops import StopFinder
 from tui_trainer.inference.threads import on_one_core
 from tui_trainer.runs.directory import RunDirectory
 
 EMPTY_PROMPT = "\n"
-HALF_PAYS_AFTER = 150
-"""Tokens: packing takes as long as half precision saves on so many, 100 with 124M parameters and 180 with 10M."""
 
 
 @dataclass(frozen=True)
@@ -49,39 +49,42 @@ class TextGenerator:
             UserError: when it has no usable configuration or tokenizer, or the folder no usable weights.
         """
         self._source = open_source(place, which)
-        self._lock = threading.RLock()
-        """Held while weights are loaded or packed: a cancelled text may still be at it when the next one begins."""
+        self._lock = threading.Lock()
+        """Held while weights are loaded: a cancelled text may still be at it when the next one begins."""
         self._decoder: Decoder | None = None
-        self._half: Decoder | None = None
-        self._asked = 0
         self.tokenizer = self._source.tokenizer
         self.speaker: Speaker | None = None
-        self._loaded: int | None = None
+        self._loaded: tuple[int | None, bool] | None = None
+        """Which checkpoint, and whether to be alone with it."""
 
     @property
     def context_length(self) -> int:
         """Tokens that the model sees at once."""
         return self._source.config.context_length
 
-    def refresh(self) -> Speaker:
+    def refresh(self, *, is_alone: bool = True) -> Speaker:
         """Loads the checkpoint that best (or last) points to now, if it is not loaded yet.
+
+        Args:
+            is_alone: whether nothing trains beside the texts to come. Then matrices in half precision, where there
+                are kernels for them, write up to four times as fast; but torch's threads would wait for a training's.
 
         Raises:
             UserError: when there is no checkpoint yet, or none that can be read.
         """
         with self._lock:
-            pointed = self._source.pointed()
-            if self.speaker is not None and pointed == self._loaded:
+            wanted = (self._source.pointed(), is_alone)
+            if self.speaker is not None and wanted == self._loaded:
                 return self.speaker
             weights, speaker = self._source.load()
+            is_half = is_alone and has_half_kernels() and fits_half(weights.values())
             try:
-                self._decoder = Decoder(weights, self._source.config, self.tokenizer.vocab_size)
+                decoder = Decoder(weights, self._source.config, self.tokenizer.vocab_size, HALF if is_half else SINGLE)
             except ValueError as error:
                 raise UserError(
                     f"{self._source.config_file}: [model] does not describe the weights; put the old values back"
                 ) from error
-            self.speaker, self._loaded = speaker, pointed
-            self._half, self._asked = None, 0
+            self._decoder, self.speaker, self._loaded = decoder, speaker, wanted
             return speaker
 
     def replaced_characters(self, prompt: str) -> int:
@@ -106,8 +109,6 @@ class TextGenerator:
         settings: SamplingSettings,
         is_cancelled: Callable[[], bool] = lambda: False,
         tokens_per_second: float | None = None,
-        *,
-        is_alone: bool = True,
     ) -> Iterator[Piece]:
         """Yields a piece for each token; the last one says why it is the last.
 
@@ -116,13 +117,11 @@ class TextGenerator:
             settings: how tokens are chosen.
             is_cancelled: asked after each token; the text then ends without a last piece.
             tokens_per_second: the pace, beside a training of this process; None: as fast as it goes.
-            is_alone: whether nothing trains beside it. Then matrices in half precision are worth their packing
-                once enough was asked for.
 
         Raises:
             UserError: when there is no checkpoint to load or the model has diverged.
         """
-        for (piece,) in self.pieces_together([prompt], settings, is_cancelled, tokens_per_second, is_alone=is_alone):
+        for (piece,) in self.pieces_together([prompt], settings, is_cancelled, tokens_per_second):
             yield piece
 
     def pieces_together(
@@ -131,31 +130,18 @@ class TextGenerator:
         settings: SamplingSettings,
         is_cancelled: Callable[[], bool] = lambda: False,
         tokens_per_second: float | None = None,
-        *,
-        is_alone: bool = True,
     ) -> Iterator[list[Piece]]:
         """The same for several prompts at once: a piece of each; a text that is over has empty ones.
 
         With a seed each text has random numbers of its own: the seed, and its place in the list.
         """
-        is_alone = is_alone and tokens_per_second is None
-        # A later refresh must not change the speaker in the middle of a sentence.
-        decoder = self._decoder_for(len(prompts) * settings.max_new_tokens, is_alone, is_cancelled)
+        if self._decoder is None:
+            self.refresh(is_alone=tokens_per_second is None)
+        assert self._decoder is not None
+        decoder = self._decoder  # a later refresh must not change the speaker in the middle of a sentence
         texts = [_Text(decoder, self.tokenizer, prompt, settings, place) for place, prompt in enumerate(prompts)]
         with on_one_core() if tokens_per_second else nullcontext():
             yield from self._write(decoder, texts, is_cancelled, tokens_per_second)
-
-    def _decoder_for(self, tokens: int, is_alone: bool, is_cancelled: Callable[[], bool]) -> Decoder:
-        with self._lock:
-            if self._decoder is None:
-                self.refresh()
-            assert self._decoder is not None
-            if not is_alone:
-                return self._decoder
-            self._asked += tokens
-            if self._half is None and self._asked >= HALF_PAYS_AFTER and not is_cancelled():
-                self._half = self._decoder.halved()
-            return self._half or self._decoder
 
     def _write(
         self,

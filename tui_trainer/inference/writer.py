@@ -24,8 +24,8 @@ class Speaker(Protocol):
 class Writer(Protocol):
     """Writes text with the best checkpoint of one run, as `inference.generator.TextGenerator` does."""
 
-    def refresh(self) -> Speaker:
-        """Loads the checkpoint that is best now."""
+    def refresh(self, *, is_alone: bool) -> Speaker:
+        """Loads the checkpoint that is best now, for writing alone on this machine or beside a training."""
 
     def replaced_characters(self, prompt: str) -> int:
         """Characters of the prompt that are not in the vocabulary."""

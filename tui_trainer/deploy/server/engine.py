@@ -38,15 +38,13 @@ class Writer(Protocol):
     @property
     def context_length(self) -> int: ...
 
-    def refresh(self) -> Speaker: ...
+    def refresh(self, *, is_alone: bool) -> Speaker: ...
 
     def pieces(
         self,
         prompt: str | Sequence[int],
         settings: SamplingSettings,
         is_cancelled: Callable[[], bool],
-        *,
-        is_alone: bool,
     ) -> Iterator[Piece]: ...
 
 
@@ -139,7 +137,8 @@ class Engine:
     def _run(self) -> None:
         try:
             self.writer = self._open_writer()
-            self.speaker = self.writer.refresh()
+            self._is_sparing = self._is_training()
+            self.speaker = self.writer.refresh(is_alone=not self._is_sparing)
             self._is_ready.set()
             while self._wait_for_work():
                 self._go_round(self.writer)
@@ -185,7 +184,7 @@ class Engine:
     def _refresh(self, writer: Writer) -> None:
         """Takes up a new best checkpoint; one that cannot be read leaves the old one speaking."""
         try:
-            self.speaker = writer.refresh()
+            self.speaker = writer.refresh(is_alone=not self._is_sparing)
         except UserError as error:
             sys.stderr.write(safe_text(f"the checkpoint before goes on speaking: {error}") + "\n")
 
@@ -214,7 +213,6 @@ class Engine:
     def _write(self, writer: Writer, job: Job) -> Iterator[None]:
         """Writes what a job wishes for; yields after each token."""
         for wish in job.wishes:
-            is_alone = not self._is_sparing
-            for piece in writer.pieces(wish.prompt, wish.settings, lambda: job.is_cancelled, is_alone=is_alone):
+            for piece in writer.pieces(wish.prompt, wish.settings, lambda: job.is_cancelled):
                 job.put(Part(wish.index, piece.text, piece.tokens, piece.finish))
                 yield
