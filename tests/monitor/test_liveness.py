@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import pytest
@@ -38,6 +39,16 @@ def test_a_beating_heart_is_alive():
 
 def test_a_process_that_is_gone_from_this_machine_is_dead_at_once(dead_pid):
     assert judge(replace(MINE, pid=dead_pid), NOW) is Liveness.DEAD
+
+
+def test_a_process_that_nobody_has_asked_for_its_end_is_dead():
+    with subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE) as process:
+        process.stdout.read()  # its end, but not yet its collection
+        until = time.monotonic() + 5
+        while judge(replace(MINE, pid=process.pid), NOW) is Liveness.ALIVE and time.monotonic() < until:
+            time.sleep(0.01)
+        os.kill(process.pid, 0)
+        assert judge(replace(MINE, pid=process.pid), NOW) is Liveness.DEAD
 
 
 @pytest.mark.parametrize("pid", [0, -1, 2**70])

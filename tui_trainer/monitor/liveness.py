@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from enum import Enum
+
+import psutil
 
 from tui_trainer.monitor import numbers
 from tui_trainer.runs.status import Status, boot_id
@@ -59,14 +60,10 @@ def waiting_text(status: Status | None, now: float) -> str:
 
 
 def _exists(pid: int) -> bool:
-    if pid <= 0:
-        return False
+    """A process that has ended but whose parent never asked is gone, too: in a container that may be for good."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return pid > 0 and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except (psutil.NoSuchProcess, OverflowError):  # or no process id of this system
         return False
-    except OverflowError:  # no process id of this system
-        return False
-    except PermissionError:
+    except psutil.AccessDenied:
         return True
-    return True
