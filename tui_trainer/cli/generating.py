@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tui_trainer.cli.writers import find_trainings_beside
 from tui_trainer.config import SamplingConfig
 from tui_trainer.errors import UserError
+from tui_trainer.inference.generation import PACED_TOKENS_PER_SECOND
 from tui_trainer.inference.settings import SamplingSettings, settings_from
 from tui_trainer.monitor.safe_text import safe_line, safe_text
 from tui_trainer.runs.catalogue import find_base, is_run
@@ -21,7 +23,15 @@ if TYPE_CHECKING:
 MAX_SAMPLES = 64
 
 
-def print_text(name: str, prompt: str | None, changes: dict[str, Any], checkpoint: str, samples: int) -> None:
+def print_text(
+    name: str,
+    prompt: str | None,
+    changes: dict[str, Any],
+    checkpoint: str,
+    samples: int,
+    *,
+    is_paced: bool,
+) -> None:
     """Streams the prompt and what the model makes of it to standard output; who speaks goes to standard error.
 
     Args:
@@ -30,6 +40,7 @@ def print_text(name: str, prompt: str | None, changes: dict[str, Any], checkpoin
         changes: settings that differ from the run's.
         checkpoint: best or last.
         samples: how many texts; several are written at once, and shown when they are complete.
+        is_paced: whether a training on this machine comes first.
 
     Raises:
         UserError: for a model, a checkpoint or a setting that cannot be used.
@@ -45,20 +56,24 @@ def print_text(name: str, prompt: str | None, changes: dict[str, Any], checkpoin
     if prompt is None:
         prompt = next(iter(sampling.prompts), "")
 
-    generator = _open(place, checkpoint, prompt)
+    busy = find_trainings_beside(place)
+    generator = _open(place, checkpoint, prompt, is_alone=not busy)
+    pace = PACED_TOKENS_PER_SECOND if busy and is_paced else None
+    if pace:
+        _note(f"{busy[0].run_id} trains here, so {pace:.0f} tokens a second; --unpaced slows it down")
     show = safe_text if sys.stdout.isatty() else str
     if samples == 1:
-        _stream(generator, prompt, settings, show)
+        _stream(generator, prompt, settings, pace, show)
     else:
-        _write_several(generator, prompt, settings, samples, show)
+        _write_several(generator, [prompt] * samples, settings, pace, show)
 
 
-def _open(place: RunDirectory | Path, checkpoint: str, prompt: str) -> TextGenerator:
+def _open(place: RunDirectory | Path, checkpoint: str, prompt: str, *, is_alone: bool) -> TextGenerator:
     """Loads the model and says who speaks, and what is to be known of it and of the prompt."""
     from tui_trainer.inference.generator import TextGenerator
 
     generator = TextGenerator(place, "last" if checkpoint == "last" else "best")
-    speaker = generator.refresh()
+    speaker = generator.refresh(is_alone=is_alone)
     _note(f"step {speaker.step:,}" + ("" if speaker.val_loss is None else f", val {speaker.val_loss:.3f}"))
     if speaker.warning:
         sys.stderr.write(safe_line(speaker.warning) + "\n")
@@ -67,22 +82,28 @@ def _open(place: RunDirectory | Path, checkpoint: str, prompt: str) -> TextGener
     return generator
 
 
-def _stream(generator: TextGenerator, prompt: str, settings: SamplingSettings, show: Callable[[str], str]) -> None:
+def _stream(
+    generator: TextGenerator, prompt: str, settings: SamplingSettings, pace: float | None, show: Callable[[str], str]
+) -> None:
     sys.stdout.write(show(prompt))
-    for piece in generator.stream(prompt, settings):
+    for piece in generator.stream(prompt, settings, tokens_per_second=pace):
         sys.stdout.write(show(piece))
         sys.stdout.flush()
     sys.stdout.write("\n")
 
 
 def _write_several(
-    generator: TextGenerator, prompt: str, settings: SamplingSettings, samples: int, show: Callable[[str], str]
+    generator: TextGenerator,
+    prompts: list[str],
+    settings: SamplingSettings,
+    pace: float | None,
+    show: Callable[[str], str],
 ) -> None:
-    texts = [prompt] * samples
-    for pieces in generator.pieces_together([prompt] * samples, settings):
+    texts = list(prompts)
+    for pieces in generator.pieces_together(prompts, settings, tokens_per_second=pace):
         texts = [text + piece.text for text, piece in zip(texts, pieces, strict=True)]
     for number, text in enumerate(texts, 1):
-        _note(f"{number} of {samples}")
+        _note(f"{number} of {len(texts)}")
         sys.stdout.write(show(text) + "\n")
         sys.stdout.flush()
 

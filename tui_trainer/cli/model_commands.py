@@ -40,6 +40,9 @@ def generate(
     seed: Annotated[Optional[int], typer.Option(help="The same seed gives the same text.")] = None,  # noqa: UP045
     samples: Annotated[int, typer.Option(help="So many texts, written at once.")] = 1,
     checkpoint: Annotated[str, typer.Option(metavar="best|last", help="Which checkpoint of a run speaks.")] = "best",
+    is_unpaced: Annotated[
+        bool, typer.Option("--unpaced", help="At full speed also while something trains here, which slows it down.")
+    ] = False,
 ) -> None:
     """Write text with a run, or with a folder that holds a model."""
     from tui_trainer.cli.generating import print_text
@@ -55,7 +58,7 @@ def generate(
         "seed": seed,
     }
     chosen = {name: value for name, value in changes.items() if value is not None}
-    print_text(model, prompt, chosen, checkpoint, samples)
+    print_text(model, prompt, chosen, checkpoint, samples, is_paced=not is_unpaced)
 
 
 def export(

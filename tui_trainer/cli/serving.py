@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shlex
 import socket
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tui_trainer.cli.signals import SignalWatcher
+from tui_trainer.cli.writers import find_trainings_beside
 from tui_trainer.errors import UserError
-from tui_trainer.monitor.liveness import Liveness, judge
 from tui_trainer.monitor.safe_text import safe_line
 from tui_trainer.runs.catalogue import find_run
 from tui_trainer.runs.directory import RunDirectory
-from tui_trainer.runs.status import read_status
 
 if TYPE_CHECKING:
     from tui_trainer.deploy.server.engine import Engine, Writer
@@ -28,11 +27,14 @@ ENDING_SECONDS = 1
 """How long answers under way may take once the server is to end."""
 
 
-@dataclass(frozen=True)
 class Source:
     """What is served: a run, or the folder of an export."""
 
-    place: RunDirectory | Path
+    def __init__(self, place: RunDirectory | Path) -> None:
+        """Looks at nothing yet."""
+        self.place = place
+        self._looked_at = -math.inf
+        self._is_training = False
 
     @property
     def name(self) -> str:
@@ -40,10 +42,11 @@ class Source:
         return self.place.run_id if isinstance(self.place, RunDirectory) else self.place.name
 
     def is_training(self) -> bool:
-        """Whether somebody trains it."""
-        if isinstance(self.place, Path):
-            return False
-        return judge(read_status(self.place.status_file), time.time()) in (Liveness.ALIVE, Liveness.STALE)
+        """Whether this machine trains something; looked up once a second, for there may be many runs."""
+        if time.monotonic() - self._looked_at > 1:
+            self._is_training = bool(find_trainings_beside(self.place))
+            self._looked_at = time.monotonic()
+        return self._is_training
 
     def open(self) -> Writer:
         """Loads what it takes to write."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 
 from tui_trainer.monitor import numbers
 from tui_trainer.monitor.liveness import Liveness, judge
 from tui_trainer.monitor.safe_text import safe_line
 from tui_trainer.runs.directory import RunDirectory
-from tui_trainer.runs.status import read_status
+from tui_trainer.runs.status import Status, read_status
 
 RUN_HEAD = ("run", "preset", "state", "step", "best val", "where")
 WORDS = {Liveness.ALIVE: "training", Liveness.DEAD: "interrupted"}
@@ -42,3 +43,12 @@ def state_of(run: RunDirectory, now: float) -> str:
 def find_running(runs: Sequence[RunDirectory], now: float) -> list[RunDirectory]:
     """The runs that somebody trains at `now`, in Unix seconds."""
     return [run for run in runs if judge(read_status(run.status_file), now) in (Liveness.ALIVE, Liveness.STALE)]
+
+
+def find_busy_here(runs: Sequence[RunDirectory], now: float) -> list[RunDirectory]:
+    """Those of them that compute on this machine: beside them other work is to be sparing."""
+    return [run for run in find_running(runs, now) if _is_busy_here(read_status(run.status_file))]
+
+
+def _is_busy_here(status: Status | None) -> bool:
+    return status is not None and status.host == socket.gethostname() and not status.is_paused

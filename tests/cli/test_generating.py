@@ -1,0 +1,102 @@
+"""`tui-trainer generate`, alone and beside a training."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from tiny_runs import tiny_config, trained, write_text
+
+from tui_trainer import places
+from tui_trainer.cli.generating import print_text
+from tui_trainer.cli.serving import Source
+from tui_trainer.inference.generator import TextGenerator
+from tui_trainer.runs.directory import RunDirectory, create_run
+from tui_trainer.runs.status import Status, write_status
+
+BUSY = Status(state="running", host=socket.gethostname())
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    return trained(
+        tiny_config(write_text(tmp_path), training={"max_steps": 2, "eval_interval": 2, "batch_size": 2}),
+        tmp_path / "spoken",
+    )
+
+
+@pytest.fixture
+def other_run(run: RunDirectory) -> RunDirectory:
+    """A run that somebody says something about."""
+    return create_run(run.read_config(), "tiny", places.runs_root() / "other", datetime(2026, 1, 1, tzinfo=UTC))
+
+
+@pytest.fixture
+def asked(monkeypatch) -> list[tuple[bool, float | None]]:
+    """What the generator was asked for: to be alone, and at which pace."""
+    seen, refresh, write = [], TextGenerator.refresh, TextGenerator.pieces_together
+
+    def watch(generator, prompts, settings, *rest, **named):
+        seen.append([*rest, *named.values()][-1])
+        return write(generator, prompts, settings, *rest, **named)
+
+    def watch_refresh(generator, *, is_alone):
+        seen.append(is_alone)
+        return refresh(generator, is_alone=is_alone)
+
+    monkeypatch.setattr(TextGenerator, "pieces_together", watch)
+    monkeypatch.setattr(TextGenerator, "refresh", watch_refresh)
+    return seen
+
+
+def write(run: RunDirectory, tokens: int = 3, samples: int = 1, is_paced: bool = True) -> None:
+    print_text(str(run.path), "ab", {"max_new_tokens": tokens, "seed": 1}, "best", samples, is_paced=is_paced)
+
+
+@pytest.mark.parametrize("samples", [1, 2])
+def test_a_training_on_this_machine_comes_first(run, other_run, asked, samples, capsys):
+    write_status(other_run.status_file, replace(BUSY, heartbeat=time.time()))
+    started = time.monotonic()
+    write(run, tokens=7, samples=samples)
+    assert time.monotonic() - started > 6 / 20 and asked == [False, 20.0]
+    assert capsys.readouterr().err == "", "a pipe gets no decoration"
+
+
+def test_a_person_is_told_why_it_is_slow(run, other_run, capsys, monkeypatch):
+    write_status(other_run.status_file, replace(BUSY, heartbeat=time.time()))
+    for stream in (sys.stdout, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True)
+    write(run)
+    assert f"[{other_run.run_id} trains here, so 20 tokens a second; --unpaced" in capsys.readouterr().err
+
+
+def test_unpaced_takes_what_it_can_but_does_not_wait_for_the_threads_of_a_training(run, other_run, asked):
+    write_status(other_run.status_file, replace(BUSY, heartbeat=time.time()))
+    write(run, is_paced=False)
+    assert asked == [False, None]
+
+
+@pytest.mark.parametrize(
+    "idle", [{"is_paused": True}, {"state": "finished"}, {"host": "another-host"}, {"pid": 0}, None], ids=str
+)
+def test_what_does_not_compute_here_is_no_reason_to_wait(run, other_run, asked, idle):
+    if idle is not None:
+        write_status(other_run.status_file, replace(BUSY, heartbeat=time.time(), **idle))
+    write(run)
+    assert asked == [True, None] and not Source(run).is_training()
+
+
+def test_a_server_is_sparing_beside_any_training_and_looks_once_a_second(run, other_run, tmp_path, monkeypatch):
+    run_source, export = Source(run), Source(tmp_path)
+    write_status(other_run.status_file, replace(BUSY, heartbeat=time.time()))
+    assert run_source.is_training() and export.is_training()
+    write_status(other_run.status_file, replace(BUSY, state="finished"))
+    assert export.is_training(), "not looked again yet"
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 1.1)
+    assert not run_source.is_training() and not export.is_training()
