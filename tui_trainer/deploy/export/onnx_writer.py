@@ -7,6 +7,7 @@ nothing, and returns them with the new ones, under the names that Hugging Face's
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -42,7 +43,8 @@ class CachedGPT(nn.Module):
         model, length, before = self.model, input_ids.shape[1], past[0].shape[2]
         places = torch.arange(before, before + length, device=input_ids.device)
         # Each token sees what came before it: `is_causal` would align the first query with the first key.
-        mask = torch.arange(before + length, device=input_ids.device)[None, :] <= places[:, None]
+        is_earlier = torch.arange(before + length, device=input_ids.device)[None, :] <= places[:, None]
+        mask = torch.where(is_earlier, 0.0, -torch.inf)
         x, rotation = model.wte(input_ids), None
         if model.wpe is not None:
             x = x + model.wpe(places)
@@ -63,15 +65,15 @@ class CachedGPT(nn.Module):
 def attend(
     attention: Attention, x: Tensor, rotation: tuple[Tensor, Tensor] | None, past: Past, mask: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Attention (B, T, C) over old and new keys, and those keys and values."""
-    batch, length, width = x.shape
-    heads = attention.qkv(x).view(batch, length, 3, attention.n_head, width // attention.n_head)
-    query, key, value = heads.permute(2, 0, 3, 1, 4)
+    """Attention (B, T, C) over old and new keys, and those keys and values; `mask` (T, P + T) is added to scores."""
+    # Written out, for torch's own becomes more nodes, and of a single token all these take as long as its matrices.
+    shape = (*x.shape[:2], attention.n_head, x.shape[2] // attention.n_head)
+    query, key, value = (part.reshape(shape).transpose(1, 2) for part in attention.qkv(x).split(x.shape[2], dim=-1))
     if rotation is not None:
         query, key = (F.rms_norm(rotate(part, rotation), (part.shape[-1],), eps=RMS_EPS) for part in (query, key))
     key, value = torch.cat((past[0], key), dim=2), torch.cat((past[1], value), dim=2)
-    mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-    return attention.projection(mixed.transpose(1, 2).reshape(batch, length, width)), key, value
+    weights = torch.softmax(query @ key.transpose(2, 3) / math.sqrt(shape[-1]) + mask, dim=-1)
+    return attention.projection((weights @ value).transpose(1, 2).reshape(x.shape)), key, value
 
 
 def past_names(n_layer: int) -> list[str]:
