@@ -55,12 +55,14 @@ class HeldWriter:
         self.asked: list[tuple[str, float | None]] = []
 
     def refresh(self, *, is_alone: bool) -> HeldSpeaker:
+        self.is_alone = is_alone
         return HeldSpeaker(1200, 4.255)
 
     def replaced_characters(self, prompt: str) -> int:
         return self.replaced
 
     def stream(self, prompt, settings, is_cancelled: Callable[[], bool], tokens_per_second) -> Iterator[str]:
+        assert self.is_alone == (tokens_per_second is None)
         self.asked.append((prompt, tokens_per_second))
         yield from self.pieces
         while self.is_slow and not is_cancelled():

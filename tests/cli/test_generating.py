@@ -14,12 +14,13 @@ from tiny_runs import tiny_config, trained, write_text
 
 from tui_trainer import places
 from tui_trainer.cli.generating import print_text
-from tui_trainer.cli.serving import Source
+from tui_trainer.cli.writers import TrainingWatch
 from tui_trainer.inference.generator import TextGenerator
 from tui_trainer.runs.directory import RunDirectory, create_run
 from tui_trainer.runs.status import Status, write_status
 
 BUSY = Status(state="running", host=socket.gethostname())
+SILENT = {"heartbeat": 1.0}
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_a_training_on_this_machine_comes_first(run, other_run, asked, samples, 
     write_status(other_run.status_file, replace(BUSY, heartbeat=time.time()))
     started = time.monotonic()
     write(run, tokens=7, samples=samples)
-    assert time.monotonic() - started > 6 / 20 and asked == [False, 20.0]
+    assert time.monotonic() - started > 6 / 20 * samples and asked == [False, 20.0 / samples]
     assert capsys.readouterr().err == "", "a pipe gets no decoration"
 
 
@@ -82,21 +83,46 @@ def test_unpaced_takes_what_it_can_but_does_not_wait_for_the_threads_of_a_traini
 
 
 @pytest.mark.parametrize(
-    "idle", [{"is_paused": True}, {"state": "finished"}, {"host": "another-host"}, {"pid": 0}, None], ids=str
+    "idle",
+    [
+        {"is_paused": True},
+        {"state": "finished"},
+        {"host": "another-host"},
+        {"pid": 0},
+        {"boot_id": "before"},
+        SILENT,
+        None,
+    ],
+    ids=str,
 )
 def test_what_does_not_compute_here_is_no_reason_to_wait(run, other_run, asked, idle):
     if idle is not None:
-        write_status(other_run.status_file, replace(BUSY, heartbeat=time.time(), **idle))
+        write_status(other_run.status_file, replace(BUSY, **{"heartbeat": time.time(), **idle}))
     write(run)
-    assert asked == [True, None] and not Source(run).is_training()
+    assert asked == [True, None] and not TrainingWatch(run).is_training()
 
 
 def test_a_server_is_sparing_beside_any_training_and_looks_once_a_second(run, other_run, tmp_path, monkeypatch):
-    run_source, export = Source(run), Source(tmp_path)
+    beside_run, beside_export = TrainingWatch(run), TrainingWatch(tmp_path)
     write_status(other_run.status_file, replace(BUSY, heartbeat=time.time()))
-    assert run_source.is_training() and export.is_training()
+    assert beside_run.is_training() and beside_export.is_training()
     write_status(other_run.status_file, replace(BUSY, state="finished"))
-    assert export.is_training(), "not looked again yet"
+    assert beside_export.is_training(), "not looked again yet"
     now = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: now + 1.1)
-    assert not run_source.is_training() and not export.is_training()
+    assert not beside_run.is_training() and not beside_export.is_training()
+
+
+def test_what_was_seen_last_stands_when_nothing_can_be_seen(run, monkeypatch):
+    """As when the folder that the server was started in is gone."""
+    watch = TrainingWatch(run)
+    write_status(run.status_file, replace(BUSY, heartbeat=time.time()))
+    assert watch.is_training()
+
+    def fail():
+        raise FileNotFoundError
+
+    monkeypatch.setattr("tui_trainer.cli.writers.list_runs", fail)
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 1.1)
+    assert watch.is_training()

@@ -21,7 +21,7 @@ from tui_trainer.deploy.export.export import export_model
 from tui_trainer.deploy.export.source import load_source
 from tui_trainer.errors import UserError
 from tui_trainer.events import EvaluationCompleted, StepCompleted
-from tui_trainer.inference.decoder import Decoder
+from tui_trainer.inference.decoder import Decoder, Memory
 from tui_trainer.inference.generator import Piece, TextGenerator
 from tui_trainer.inference.half_precision import HALF, has_half_kernels
 from tui_trainer.inference.settings import SamplingSettings
@@ -156,8 +156,15 @@ def test_half_precision_says_the_same_but_for_a_token_in_a_thousand(bytes_run: R
     save(bytes_run, random_model(bytes_run, 256))
     beside_a_training = TextGenerator(bytes_run)
     beside_a_training.refresh(is_alone=False)
+    alone = TextGenerator(bytes_run)
+    alone.refresh(is_alone=True)
     sampling = SamplingSettings(seed=5, max_new_tokens=40)
-    assert list(beside_a_training.pieces("a", sampling)) == list(TextGenerator(bytes_run).pieces("a", sampling))
+    assert list(beside_a_training.pieces("a", sampling)) == list(alone.pieces("a", sampling))
+    tokens = [1, 2, 3]
+    exact, rounded = (
+        each._decoder.read_all(Memory(each._decoder.config), tokens) for each in (beside_a_training, alone)
+    )
+    assert np.array_equal(exact, rounded) is not has_half_kernels()
 
 
 @pytest.mark.parametrize("weight", [1.0, 1e6])
@@ -172,13 +179,32 @@ def test_half_precision_is_for_who_is_alone_and_for_weights_that_fit(bytes_run, 
     save(bytes_run, model)
     generator = TextGenerator(bytes_run)
     generator.refresh(is_alone=False)
-    generator.refresh()
-    generator.refresh()
+    generator.refresh(is_alone=True)
+    generator.refresh(is_alone=True)
     assert made == [SINGLE, HALF if has_half_kernels() and weight == 1 else SINGLE], "no more often than it changes"
     list(generator.pieces("a", GREEDY))
     save(bytes_run, model, step=2)
     generator.refresh(is_alone=False)
     assert made[2:] == [SINGLE]
+
+
+def test_two_at_once_load_once(bytes_run: RunDirectory, monkeypatch) -> None:
+    save(bytes_run, random_model(bytes_run, 256))
+    generator = TextGenerator(bytes_run)
+    load, loads = generator._source.load, []
+
+    def load_slowly():
+        loads.append(None)
+        time.sleep(0.1)
+        return load()
+
+    monkeypatch.setattr(generator._source, "load", load_slowly)
+    threads = [threading.Thread(target=generator.refresh, kwargs={"is_alone": True}) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(loads) == 1
 
 
 def test_what_is_paced_is_written_beside_a_training(bytes_run: RunDirectory, monkeypatch) -> None:
@@ -193,7 +219,7 @@ def test_what_is_paced_is_written_beside_a_training(bytes_run: RunDirectory, mon
 def test_pace(chain_run: RunDirectory) -> None:
     save(chain_run, chain(chain_run, "abcdefgh"))
     generator = TextGenerator(chain_run)
-    generator.refresh()
+    generator.refresh(is_alone=True)
     started = time.monotonic()
     for _ in generator.stream("h", SamplingSettings(max_new_tokens=10), tokens_per_second=50):
         pass
@@ -205,7 +231,7 @@ def test_pace(chain_run: RunDirectory) -> None:
 
 def test_before_any_checkpoint(bytes_run: RunDirectory) -> None:
     generator = TextGenerator(bytes_run)
-    for ask in (generator.refresh, lambda: next(generator.stream("a", GREEDY))):
+    for ask in (lambda: generator.refresh(is_alone=True), lambda: next(generator.stream("a", GREEDY))):
         with pytest.raises(UserError, match="no checkpoint yet") as caught:
             ask()
         assert len(str(caught.value).splitlines()) <= 3
@@ -216,16 +242,16 @@ def test_before_any_checkpoint(bytes_run: RunDirectory) -> None:
 def test_a_new_best_is_picked_up(bytes_run: RunDirectory) -> None:
     save(bytes_run, random_model(bytes_run, 256), step=1)
     best, last = TextGenerator(bytes_run), TextGenerator(bytes_run, "last")
-    speaker = best.refresh()
+    speaker = best.refresh(is_alone=True)
     assert (speaker.step, speaker.val_loss, speaker.warning) == (1, 4.99, None)
-    assert best.refresh() is speaker
+    assert best.refresh(is_alone=True) is speaker
     first = "".join(best.stream("a", GREEDY))
     save(bytes_run, random_model(bytes_run, 256, seed=1), step=2, is_best=False)
-    assert (best.refresh().step, last.refresh().step) == (1, 2)
+    assert (best.refresh(is_alone=True).step, last.refresh(is_alone=True).step) == (1, 2)
     assert "".join(best.stream("a", GREEDY)) == first != "".join(last.stream("a", GREEDY))
     save(bytes_run, random_model(bytes_run, 256, seed=2), step=3)
     assert "".join(best.stream("a", GREEDY)) == first, "until it is refreshed, the same checkpoint speaks"
-    best.refresh()
+    best.refresh(is_alone=True)
     assert "".join(best.stream("a", GREEDY)) != first
     assert best.speaker is not None and best.speaker.step == 3
 
@@ -267,7 +293,7 @@ def test_talking_all_the_time_leaves_the_training_bit_for_bit_as_it_was(tmp_path
         try:
             generator = TextGenerator(run)
             while handle.is_alive():
-                generator.refresh()
+                generator.refresh(is_alone=True)
                 for piece in generator.stream("a", SamplingSettings(max_new_tokens=5), lambda: not handle.is_alive()):
                     pieces += len(piece)
                 speakers.add(generator.speaker.step if generator.speaker else None)
@@ -326,7 +352,7 @@ def test_an_exported_folder_writes_as_its_run(tmp_path: Path, architecture: str)
     )
     settings = SamplingSettings(max_new_tokens=40, seed=5)
     exported, own = TextGenerator(tmp_path / "out"), TextGenerator(run)
-    assert exported.refresh().step == 7
+    assert exported.refresh(is_alone=True).step == 7
     assert "".join(exported.stream("ab", settings)) == "".join(own.stream("ab", settings)) != ""
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 
@@ -60,7 +61,10 @@ def test_a_silent_process_is_stale_not_dead():
     assert judge(MINE, NOW + STALE_SECONDS + 0.1) is Liveness.STALE
 
 
-def test_a_process_of_somebody_else_exists():
+def test_a_process_of_somebody_else_exists(monkeypatch):
+    """Also where others' processes cannot be looked at."""
+    assert judge(replace(MINE, pid=1), NOW) is Liveness.ALIVE
+    monkeypatch.setattr(os, "kill", Mock(side_effect=PermissionError))
     assert judge(replace(MINE, pid=1), NOW) is Liveness.ALIVE
 
 

@@ -62,12 +62,14 @@ class RecordedWriter:
         self.was_cancelled = False
 
     def refresh(self, *, is_alone: bool) -> RecordedSpeaker:
+        self.is_alone = is_alone
         return RecordedSpeaker(1200, 4.255)
 
     def replaced_characters(self, prompt: str) -> int:
         return 0
 
     def stream(self, prompt, settings, is_cancelled: Callable[[], bool], tokens_per_second) -> Iterator[str]:
+        assert self.is_alone == (tokens_per_second is None)
         self.asked.append((prompt, settings))
         for piece in self.pieces:
             if is_cancelled():

@@ -40,9 +40,9 @@ def export(run_name: str, form: str, target: Path, quantize: str | None, checkpo
             f"{found.runtime}: largest logit difference {found.max_difference:.2g}, "
             f"{found.greedy_agreed} of {found.greedy_tokens} greedy tokens equal"
         )
-    if card.perplexity is not None:
-        change = card.perplexity
-        _print(f"validation perplexity {change.before:.3f} → {change.after:.3f} ({change.change:+.2%})")
+    for change in card.perplexities:
+        cost = f"{change.before:.3f} → {change.after:.3f} ({change.change:+.2%})"
+        _print(f"{change.runtime}: validation perplexity {cost}")
     _print(f"{sum(file.bytes for file in card.files) / 1e6:,.1f} MB in {target}; the card is EXPORT.md")
 
 

@@ -58,9 +58,9 @@ def print_text(
 
     busy = find_trainings_beside(place)
     generator = _open(place, checkpoint, prompt, is_alone=not busy)
-    pace = PACED_TOKENS_PER_SECOND if busy and is_paced else None
+    pace = PACED_TOKENS_PER_SECOND / samples if busy and is_paced else None
     if pace:
-        _note(f"{busy[0].run_id} trains here, so {pace:.0f} tokens a second; --unpaced slows it down")
+        _note(f"{busy[0].run_id} trains here, so {pace * samples:.0f} tokens a second; --unpaced slows it down")
     show = safe_text if sys.stdout.isatty() else str
     if samples == 1:
         _stream(generator, prompt, settings, pace, show)

@@ -31,7 +31,7 @@ class Answers:
         """The prompt and what came after it so far."""
         self._generation: Generation | None = None
 
-    def ask(self, follower: RunFollower, prompt: str, *, is_paced: bool) -> None:
+    def ask(self, follower: RunFollower, prompt: str, *, is_paced: Callable[[], bool]) -> None:
         """Begins an answer.
 
         Args:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from tui_trainer.cli import steering
 from tui_trainer.cli.plain_answer import Answers
+from tui_trainer.cli.writers import is_training_beside
 from tui_trainer.console import spoken_state
 from tui_trainer.console.spoken import Narrator
 from tui_trainer.console.spoken_words import in_words, sentence
@@ -107,7 +108,8 @@ class Commands:
 
     def _say(self, prompt: str) -> None:
         assert self._follower is not None
-        self._answers.ask(self._follower, prompt, is_paced=self._training.is_alive())
+        run, is_alive = self._follower.run, self._training.is_alive
+        self._answers.ask(self._follower, prompt, is_paced=lambda: is_alive() or is_training_beside(run))
         self._tell("Asked. The answer comes in one piece.")
 
     def _help(self, rest: str) -> None:

@@ -15,7 +15,7 @@ from tui_trainer.cli.signals import SignalWatcher
 from tui_trainer.cli.summary import summary_lines
 from tui_trainer.cli.terminal_loss import TerminalLoss
 from tui_trainer.cli.watching import finish
-from tui_trainer.cli.writers import open_writer
+from tui_trainer.cli.writers import is_training_beside, open_writer
 from tui_trainer.config import RunConfig
 from tui_trainer.monitor.safe_text import safe_text
 from tui_trainer.presets import Preset
@@ -99,7 +99,7 @@ def show_screen(what: Shown, *, is_outliving: bool = True, is_readonly: bool = F
 
 def _make_app(program: _Program, what: Shown, is_readonly: bool, new_app: Callable[..., TrainerApp]) -> TrainerApp:
     steer = None if is_readonly else _steer
-    services = Services(program.launch_preset, open_writer, steer, AttachedRun)
+    services = Services(program.launch_preset, open_writer, steer, AttachedRun, is_training_beside)
     if isinstance(what, NewRun):
         return new_app(services, training=(program.launch(what), what.preset))
     if isinstance(what, ResumedRun):

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import shlex
 import socket
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tui_trainer.cli.signals import SignalWatcher
-from tui_trainer.cli.writers import find_trainings_beside
+from tui_trainer.cli.writers import TrainingWatch
 from tui_trainer.errors import UserError
 from tui_trainer.monitor.safe_text import safe_line
 from tui_trainer.runs.catalogue import find_run
@@ -22,31 +22,20 @@ from tui_trainer.runs.directory import RunDirectory
 if TYPE_CHECKING:
     from tui_trainer.deploy.server.engine import Engine, Writer
 
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 ENDING_SECONDS = 1
 """How long answers under way may take once the server is to end."""
 
 
+@dataclass(frozen=True)
 class Source:
     """What is served: a run, or the folder of an export."""
 
-    def __init__(self, place: RunDirectory | Path) -> None:
-        """Looks at nothing yet."""
-        self.place = place
-        self._looked_at = -math.inf
-        self._is_training = False
+    place: RunDirectory | Path
 
     @property
     def name(self) -> str:
         """What clients call it."""
         return self.place.run_id if isinstance(self.place, RunDirectory) else self.place.name
-
-    def is_training(self) -> bool:
-        """Whether this machine trains something; looked up once a second, for there may be many runs."""
-        if time.monotonic() - self._looked_at > 1:
-            self._is_training = bool(find_trainings_beside(self.place))
-            self._looked_at = time.monotonic()
-        return self._is_training
 
     def open(self) -> Writer:
         """Loads what it takes to write."""
@@ -68,13 +57,9 @@ def serve(name: str, host: str, port: int, key_file: Path | None, allowed_hosts:
 
     source = find_source(name)
     key = read_key(key_file, os.environ)
-    if source.is_training():
-        # One thread is enough to answer, and more would slow the training down. NumPy reads this when it is imported.
-        for variable in THREAD_VARIABLES:
-            os.environ.setdefault(variable, "1")
     limits = Limits()
     with open_socket(host, port, has_key=key is not None) as listener:
-        engine = Engine(source.open, source.is_training, limits)
+        engine = Engine(source.open, TrainingWatch(source.place).is_training, limits)
         return _serve(source, engine, listener, key, [host, *allowed_hosts])
 
 

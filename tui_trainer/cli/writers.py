@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from tui_trainer.inference.writer import Writer
@@ -20,6 +22,33 @@ def open_writer(run: RunDirectory) -> Writer:
     from tui_trainer.inference.generator import TextGenerator
 
     return TextGenerator(run)
+
+
+class TrainingWatch:
+    """Whether this machine trains something; looked up once a second, for there may be many runs."""
+
+    def __init__(self, place: RunDirectory | Path) -> None:
+        """Looks at nothing yet.
+
+        Args:
+            place: what is written with; a run that is in no list counts, too.
+        """
+        self._place = place
+        self._looked_at = -math.inf
+        self._is_training = False
+
+    def is_training(self) -> bool:
+        """What was seen last stands when nothing can be seen."""
+        if time.monotonic() - self._looked_at > 1:
+            self._looked_at = time.monotonic()
+            with suppress(OSError):
+                self._is_training = is_training_beside(self._place)
+        return self._is_training
+
+
+def is_training_beside(place: RunDirectory | Path) -> bool:
+    """Whether this machine trains something now."""
+    return bool(find_trainings_beside(place))
 
 
 def find_trainings_beside(place: RunDirectory | Path) -> list[RunDirectory]:

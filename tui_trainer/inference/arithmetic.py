@@ -34,6 +34,8 @@ class Arithmetic:
     mix: Callable[[Array, Array, Array], Array]
     """Softmax attention of the last n places (H, n, D) to all keys and values (H, end, D), none to a later one:
     (H, n, D)."""
+    makers: int = 1
+    """How many matrices are made ready at once, where that is slow; by threads of their own if more than one."""
 
 
 def visible(count: int, end: int) -> npt.NDArray[np.bool_]:

@@ -8,8 +8,10 @@ Shapes: N new tokens of all sequences together, H heads, C = n_embd, D = C / H, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -47,7 +49,7 @@ class Decoder:
         vocab_size: int,
         arithmetic: Arithmetic = SINGLE,
     ) -> None:
-        """Copies the matrices; tables and vectors are kept as they are.
+        """Makes the matrices ready; tables and vectors are kept as they are.
 
         Args:
             weights: of `GPT.state_dict`, by their names there.
@@ -59,16 +61,16 @@ class Decoder:
             ValueError: when they are not those of such a network.
         """
         source = _Source(weights, config, arithmetic)
+        self._head: Rows
+        self._blocks: list[_Block]
         self.config = config
         self.vocab_size = vocab_size
         self._is_modern = config.architecture == "modern"
         self._wte = source.take("wte.weight", vocab_size, config.n_embd)
         self._wpe = None if self._is_modern else source.take("wpe.weight", config.context_length, config.n_embd)
         head = source.take("head.weight", vocab_size, config.n_embd) if self._is_modern else self._wte
-        with ThreadPoolExecutor(2) as threads:  # copying is slow, and lets go of the interpreter meanwhile
-            copied = threads.submit(arithmetic.linear, head, None)
-            self._blocks = list(threads.map(lambda number: _Block(source, number), range(config.n_layer)))
-            self._head = copied.result()
+        makers: list[Callable[[], Any]] = [partial(_Block, source, number) for number in range(config.n_layer)]
+        self._head, *self._blocks = _make([partial(arithmetic.linear, head, None), *makers], arithmetic.makers)
         self._final_norm = source.norm("final_norm")
         self._cos, self._sin = _rotary_angles(config)
         source.refuse_others()
@@ -105,6 +107,13 @@ class Decoder:
     def _logits(self, hidden: Array) -> Array:
         logits = self._head(hidden)
         return LOGIT_CAP * np.tanh(logits / LOGIT_CAP) if self._is_modern else logits
+
+
+def _make(makers: Sequence[Callable[[], Any]], count: int) -> list[Any]:
+    if count == 1:
+        return [make() for make in makers]
+    with ThreadPoolExecutor(count) as threads:
+        return list(threads.map(lambda make: make(), makers))
 
 
 class _Block:

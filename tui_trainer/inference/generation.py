@@ -22,7 +22,7 @@ class Generation:
         open_writer: Callable[[], Writer],
         prompt: str,
         settings: SamplingSettings,
-        is_paced: bool,
+        is_paced: Callable[[], bool],
     ) -> None:
         """Starts the thread.
 
@@ -30,12 +30,12 @@ class Generation:
             open_writer: gives the writer, perhaps after opening it.
             prompt: what the text goes on from.
             settings: how tokens are chosen.
-            is_paced: whether to leave the machine to a training.
+            is_paced: whether to leave the machine to a training; asked in the thread, for it may look at many runs.
         """
         self._open_writer = open_writer
         self._prompt = prompt
         self._settings = settings
-        self._pace = PACED_TOKENS_PER_SECOND if is_paced else None
+        self._is_paced = is_paced
         self._pieces: SimpleQueue[str] = SimpleQueue()
         self._cancelled = threading.Event()
         self.speaker: Speaker | None = None
@@ -65,10 +65,10 @@ class Generation:
 
     def _run(self) -> None:
         try:
-            writer = self._open_writer()
-            self.speaker = writer.refresh(is_alone=self._pace is None)
+            writer, pace = self._open_writer(), PACED_TOKENS_PER_SECOND if self._is_paced() else None
+            self.speaker = writer.refresh(is_alone=pace is None)
             self.replaced_characters = writer.replaced_characters(self._prompt)
-            for piece in writer.stream(self._prompt, self._settings, self._cancelled.is_set, self._pace):
+            for piece in writer.stream(self._prompt, self._settings, self._cancelled.is_set, pace):
                 self._pieces.put(piece)
         except UserError as error:
             self.failure = str(error)

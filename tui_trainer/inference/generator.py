@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -55,37 +56,41 @@ class TextGenerator:
         self.tokenizer = self._source.tokenizer
         self.speaker: Speaker | None = None
         self._loaded: tuple[int | None, bool] | None = None
-        """Which checkpoint, and whether to be alone with it."""
+        """Which checkpoint, and whether for half precision."""
 
     @property
     def context_length(self) -> int:
         """Tokens that the model sees at once."""
         return self._source.config.context_length
 
-    def refresh(self, *, is_alone: bool = True) -> Speaker:
+    def refresh(self, *, is_alone: bool) -> Speaker:
         """Loads the checkpoint that best (or last) points to now, if it is not loaded yet.
 
         Args:
             is_alone: whether nothing trains beside the texts to come. Then matrices in half precision, where there
-                are kernels for them, write up to four times as fast; but torch's threads would wait for a training's.
+                are kernels for them, write up to twice as fast; but torch's threads would wait for a training's.
 
         Raises:
             UserError: when there is no checkpoint yet, or none that can be read.
         """
         with self._lock:
-            wanted = (self._source.pointed(), is_alone)
+            wanted = (self._source.pointed(), is_alone and has_half_kernels())
             if self.speaker is not None and wanted == self._loaded:
                 return self.speaker
             weights, speaker = self._source.load()
-            is_half = is_alone and has_half_kernels() and fits_half(weights.values())
+            arithmetic = HALF if wanted[1] and fits_half(weights.values()) else SINGLE
             try:
-                decoder = Decoder(weights, self._source.config, self.tokenizer.vocab_size, HALF if is_half else SINGLE)
+                decoder = Decoder(weights, self._source.config, self.tokenizer.vocab_size, arithmetic)
             except ValueError as error:
                 raise UserError(
                     f"{self._source.config_file}: [model] does not describe the weights; put the old values back"
                 ) from error
             self._decoder, self.speaker, self._loaded = decoder, speaker, wanted
             return speaker
+
+    def hold(self) -> TextGenerator:
+        """One that goes on with the weights of now, whatever this one loads later."""
+        return copy(self)
 
     def replaced_characters(self, prompt: str) -> int:
         """How many characters of the prompt the tokenizer does not know and will replace."""

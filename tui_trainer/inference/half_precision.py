@@ -62,4 +62,4 @@ def _mix(queries: Array, keys: Array, values: Array) -> Array:
     return mixed
 
 
-HALF = Arithmetic(linear=_Linear, layer_norm=_LayerNorm, gelu=_gelu, mix=_mix)
+HALF = Arithmetic(linear=_Linear, layer_norm=_LayerNorm, gelu=_gelu, mix=_mix, makers=2)

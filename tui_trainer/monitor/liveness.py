@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from enum import Enum
 
@@ -61,9 +62,14 @@ def waiting_text(status: Status | None, now: float) -> str:
 
 def _exists(pid: int) -> bool:
     """A process that has ended but whose parent never asked is gone, too: in a container that may be for good."""
-    try:
-        return pid > 0 and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except (psutil.NoSuchProcess, OverflowError):  # or no process id of this system
+    if pid <= 0:
         return False
-    except psutil.AccessDenied:
+    try:
+        os.kill(pid, 0)
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except (ProcessLookupError, psutil.NoSuchProcess):
+        return False
+    except OverflowError:  # no process id of this system
+        return False
+    except (PermissionError, psutil.AccessDenied):  # of another user
         return True

@@ -9,7 +9,7 @@ from tui_trainer.monitor import numbers
 from tui_trainer.monitor.liveness import Liveness, judge
 from tui_trainer.monitor.safe_text import safe_line
 from tui_trainer.runs.directory import RunDirectory
-from tui_trainer.runs.status import Status, read_status
+from tui_trainer.runs.status import Status, boot_id, read_status
 
 RUN_HEAD = ("run", "preset", "state", "step", "best val", "where")
 WORDS = {Liveness.ALIVE: "training", Liveness.DEAD: "interrupted"}
@@ -47,8 +47,14 @@ def find_running(runs: Sequence[RunDirectory], now: float) -> list[RunDirectory]
 
 def find_busy_here(runs: Sequence[RunDirectory], now: float) -> list[RunDirectory]:
     """Those of them that compute on this machine: beside them other work is to be sparing."""
-    return [run for run in find_running(runs, now) if _is_busy_here(read_status(run.status_file))]
+    return [run for run in runs if _is_busy_here(read_status(run.status_file), now)]
 
 
-def _is_busy_here(status: Status | None) -> bool:
-    return status is not None and status.host == socket.gethostname() and not status.is_paused
+def _is_busy_here(status: Status | None, now: float) -> bool:
+    """A status of an earlier boot, or of a process that is paused or silent, may stay for good."""
+    return (
+        status is not None
+        and not status.is_paused
+        and (status.host, status.boot_id) == (socket.gethostname(), boot_id())
+        and judge(status, now) is Liveness.ALIVE
+    )

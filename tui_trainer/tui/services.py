@@ -61,3 +61,5 @@ class Services:
     """Asks whoever trains a run for an action with a value, and returns the command's id; None: only watch."""
     open_run: Callable[[RunDirectory], Training] = refuse_to_open
     """A run that is there already, as something to watch."""
+    is_training_beside: Callable[[RunDirectory], bool] = lambda _run: False
+    """Whether this machine trains something, that run or another; it looks at many files."""

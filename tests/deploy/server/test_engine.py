@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
+from tui_trainer.checkpoints import CheckpointStore
 from tui_trainer.deploy.server.engine import Engine
 from tui_trainer.deploy.server.job import Job, Part, Wish
 from tui_trainer.deploy.server.limits import Limits
 from tui_trainer.deploy.server.refusal import Refusal
 from tui_trainer.inference.generator import TextGenerator
 from tui_trainer.inference.settings import SamplingSettings
+from tui_trainer.runs.directory import RunDirectory
 
 
 class SteppedGenerator(TextGenerator):
@@ -118,17 +122,90 @@ async def test_what_a_slow_client_did_not_take_is_joined():
     assert [part async for part in job.parts()] == [Part(0, "ab", 2, "length"), Part(1, "cd", 3, "stop")]
 
 
-async def test_it_rests_while_somebody_trains(tiny_run):
-    """An eighth of the time is its share."""
-    seconds = []
+class WatchedGenerator(TextGenerator):
+    """Notes how it is asked to load."""
+
+    def refresh(self, *, is_alone: bool):
+        self.was_alone = is_alone
+        return super().refresh(is_alone=is_alone)
+
+
+async def texts_of(job: Job) -> dict[int, str]:
+    texts: dict[int, str] = {}
+    async for part in job.parts():
+        texts[part.index] = texts.get(part.index, "") + part.text
+    return texts
+
+
+async def test_it_is_sparing_while_somebody_trains(tiny_run, monkeypatch):
+    """An eighth of the time of one core is its share."""
+    seconds, tokens_on_one_core = [], []
+
+    @contextmanager
+    def watch() -> Iterator[None]:
+        tokens_on_one_core[-1] += 1
+        yield
+
+    monkeypatch.setattr("tui_trainer.deploy.server.engine.on_one_core", watch)
     for is_training in (False, True):
-        engine = Engine(lambda: TextGenerator(tiny_run), lambda: is_training, Limits())  # noqa: B023
+        tokens_on_one_core.append(0)
+        generator = WatchedGenerator(tiny_run)
+        engine = Engine(lambda: generator, lambda: is_training, Limits())  # noqa: B023
         engine.start()
+        assert generator.was_alone is not is_training
         job = job_of("a", tokens=10)
         started = asyncio.get_running_loop().time()
         engine.submit(job)
         assert sum([part.tokens async for part in job.parts()]) == 10
         seconds.append(asyncio.get_running_loop().time() - started)
+        assert generator.was_alone is not is_training
         engine.close()
         engine.join(10)
     assert seconds[1] > 3 * seconds[0]
+    assert tokens_on_one_core[0] == 0 and tokens_on_one_core[1] >= 10
+
+
+async def test_it_becomes_sparing_in_the_middle_of_a_text(tiny_run):
+    is_training = threading.Event()
+    engine = Engine(lambda: TextGenerator(tiny_run), is_training.is_set, Limits())
+    engine.start()
+    job = job_of("a", tokens=400)
+    engine.submit(job)
+    parts = job.parts()
+    await anext(parts)
+    is_training.set()
+    await anext(parts)
+    await wait_until(lambda: engine._is_sparing)
+    engine.cancel(job)
+    engine.close()
+    engine.join(10)
+
+
+async def test_one_answer_has_one_speaker(tiny_run, tmp_path):
+    """Also when a better checkpoint comes, and with it another request, before all its texts are written."""
+    run = RunDirectory(tmp_path / "run")
+    shutil.copytree(tiny_run.path, run.path)
+    generator = SteppedGenerator(run)
+    engine = Engine(lambda: generator, lambda: False, Limits())
+    engine.start()
+    greedy = SamplingSettings(max_new_tokens=20, temperature=0)
+    first = Job([Wish(0, "a", greedy), Wish(1, "a", greedy)])
+    engine.submit(first)
+    generator.go(5)
+    await wait_until(lambda: len(generator.made) == 5)
+    spoil(run, step=99)
+    second = Job([Wish(0, "a", greedy)])
+    engine.submit(second)
+    generator.go(1000)
+    texts, others = await texts_of(first), await texts_of(second)
+    assert texts[0] == texts[1] != others[0]
+    assert (first.step, second.step) == (4, 99)
+    engine.close()
+    engine.join(10)
+
+
+def spoil(run: RunDirectory, step: int) -> None:
+    """Saves a best checkpoint that says something else."""
+    store = CheckpointStore(run.checkpoints)
+    tensors = {name: tensor.flip(0).contiguous() for name, tensor in store.load("best").tensors.items()}
+    store.save(step, tensors, {}, {"val_loss": 0.1}, is_best=True, keep=9)

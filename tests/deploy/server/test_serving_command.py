@@ -143,7 +143,7 @@ def test_mistakes_are_said_before_anything_slow(tiny_run):
 def test_an_export_is_a_source(tmp_path: Path):
     (tmp_path / "config.json").write_text("{}")
     source = find_source(str(tmp_path))
-    assert source.place == tmp_path and source.name == tmp_path.name and not source.is_training()
+    assert source.place == tmp_path and source.name == tmp_path.name
 
 
 def test_an_exported_folder_answers_as_the_run_does(serve: Serve, server, tiny_run, tmp_path: Path):

@@ -23,6 +23,7 @@ FORMAT_VERSION = 1
 class PerplexityChange:
     """What quantization costs, on the validation text of the run."""
 
+    runtime: str
     tokens: int
     before: float
     after: float
@@ -58,7 +59,7 @@ class ExportCard:
     parameters: int
     shape: dict[str, int]
     agreements: tuple[Agreement, ...]
-    perplexity: PerplexityChange | None
+    perplexities: tuple[PerplexityChange, ...]
     versions: dict[str, str]
     notices: tuple[str, ...]
     files: tuple[ExportedFile, ...]
@@ -67,8 +68,8 @@ class ExportCard:
         content: dict[str, Any] = {"format_version": FORMAT_VERSION, "tui_trainer": __version__, **asdict(self)}
         for entry, agreement in zip(content["agreements"], self.agreements, strict=True):
             entry["is_met"] = agreement.is_met
-        if self.perplexity:
-            content["perplexity"]["change"] = self.perplexity.change
+        for entry, change in zip(content["perplexities"], self.perplexities, strict=True):
+            entry["change"] = change.change
         return json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n"
 
     def to_markdown(self) -> str:
@@ -143,10 +144,9 @@ def _check_lines(card: ExportCard) -> Iterator[str]:
             found.tokenizer,
         )
         yield "| " + " | ".join(cells) + " |"
-    if (found_change := card.perplexity) is not None:
+    for change in card.perplexities:
         yield ""
         yield (
-            f"Validation perplexity over {found_change.tokens:,} tokens: {found_change.before:.4f} in fp32, "
-            f"{found_change.after:.4f} in {card.quantization}: {found_change.change:+.2%} "
-            f"(accepted up to {found_change.limit:+.0%})."
+            f"Validation perplexity of {change.runtime} over {change.tokens:,} tokens: {change.before:.4f} in fp32, "
+            f"{change.after:.4f} in {card.quantization}: {change.change:+.2%} (accepted up to {change.limit:+.0%})."
         )

@@ -80,12 +80,12 @@ def export_model(
         agreements = _check(source, kind, folder)
         for agreement in agreements:
             demand(agreement)
-        change = None
+        changes: tuple[PerplexityChange, ...] = ()
         if quantize is not None:
             say("quantizing, and measuring what it costs")
-            change = _quantize(source, kind, folder)
+            changes = _quantize(source, kind, folder)
             agreements = _check(source, kind, folder)
-        card = _card(source, name, agreements, change, folder, now)
+        card = _card(source, name, agreements, changes, folder, now)
         write_card(card, folder)
     return card
 
@@ -94,25 +94,27 @@ def _check(source: Source, kind: Format, folder: Path) -> list[Agreement]:
     return [compare(source, open_runtime(folder, source)) for open_runtime in kind.runtimes]
 
 
-def _quantize(source: Source, kind: Format, folder: Path) -> PerplexityChange:
+def _quantize(source: Source, kind: Format, folder: Path) -> tuple[PerplexityChange, ...]:
     before = kind.runtimes[0](folder, source)
     quantization.quantize_graphs(folder)
-    change = quantization.measure_change(source, before, kind.runtimes[0](folder, source))
-    quantization.demand_small(change)
-    return change
+    quantized = [open_runtime(folder, source) for open_runtime in kind.runtimes]
+    changes = quantization.measure_changes(source, before, quantized)
+    for change in changes:
+        quantization.demand_small(change)
+    return changes
 
 
 def _card(
     source: Source,
     name: str,
     agreements: list[Agreement],
-    change: PerplexityChange | None,
+    changes: tuple[PerplexityChange, ...],
     folder: Path,
     now: datetime,
 ) -> ExportCard:
     return ExportCard(
         format=name,
-        quantization=None if change is None else "int8",
+        quantization="int8" if changes else None,
         run=source.run.run_id,
         step=source.step,
         val_loss=source.val_loss,
@@ -121,7 +123,7 @@ def _card(
         parameters=source.parameters,
         shape=shape_of(source),
         agreements=tuple(agreements),
-        perplexity=change,
+        perplexities=changes,
         versions=_versions(KINDS[name].packages),
         notices=source.notices,
         files=list_files(folder),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -44,8 +44,9 @@ def quantize_graphs(folder: Path) -> None:
             path = folder / name
             untied = folder / f"untied-{name}"
             _untie_head(path, untied)
+            _remove(path)
             quantize(untied, path)
-            untied.unlink()
+            _remove(untied)
 
 
 def _quantize_dynamically(source: Path, target: Path) -> None:
@@ -57,28 +58,32 @@ def _quantize_dynamically(source: Path, target: Path) -> None:
         per_channel=True,
         reduce_range=True,  # seven bits: processors without VNNI would overflow on eight, and differ
         weight_type=quantization.QuantType.QInt8,
+        use_external_data_format=_data_of(source).exists(),
     )
 
 
 def _quantize_weights(source: Path, target: Path) -> None:
     onnx: Any = import_module("onnx")
     quantizers: Any = import_module("onnxruntime.quantization.matmul_nbits_quantizer")
-    quantizer = quantizers.MatMulNBitsQuantizer(
-        onnx.load(source), bits=8, block_size=WEIGHTS_PER_SCALE, is_symmetric=True, accuracy_level=INTEGER_PRODUCTS
+    how = quantizers.DefaultWeightOnlyQuantConfig(
+        bits=8, block_size=WEIGHTS_PER_SCALE, is_symmetric=True, accuracy_level=INTEGER_PRODUCTS
     )
+    quantizer = quantizers.MatMulNBitsQuantizer(onnx.load(source), algo_config=how)
     quantizer.process()
     _save(quantizer.model.model, target)
 
 
-def measure_change(source: Source, before: Runtime, after: Runtime) -> PerplexityChange:
-    """Perplexity of the run's validation text in both runtimes.
+def measure_changes(source: Source, before: Runtime, quantized: Sequence[Runtime]) -> tuple[PerplexityChange, ...]:
+    """Perplexity of the run's validation text before and in each quantized runtime.
 
     Raises:
         UserError: when the text is gone.
     """
     windows = validation_windows(source)
-    return PerplexityChange(
-        windows.target_count, perplexity(before, windows), perplexity(after, windows), limit=MAX_CHANGE
+    exact = perplexity(before, windows)
+    return tuple(
+        PerplexityChange(after.name, windows.target_count, exact, perplexity(after, windows), limit=MAX_CHANGE)
+        for after in quantized
     )
 
 
@@ -87,8 +92,8 @@ def demand_small(change: PerplexityChange) -> None:
     if not change.change <= change.limit:
         raise UserError(
             f"int8 costs too much: nothing was exported\n"
-            f"validation perplexity {change.before:.4f} in fp32, {change.after:.4f} in int8: {change.change:+.2%} "
-            f"(at most {change.limit:+.0%}); export it in fp32"
+            f"{change.runtime}: validation perplexity {change.before:.4f} in fp32, {change.after:.4f} in int8: "
+            f"{change.change:+.2%} (at most {change.limit:+.0%}); export it in fp32"
         )
 
 
@@ -132,7 +137,18 @@ def _untie_head(source: Path, target: Path) -> None:
 
 def _save(model: Any, target: Path) -> None:
     onnx: Any = import_module("onnx")
-    onnx.save(model, target, save_as_external_data=model.ByteSize() > MAX_SINGLE_FILE_BYTES)
+    is_large = model.ByteSize() > MAX_SINGLE_FILE_BYTES
+    onnx.save(model, target, save_as_external_data=is_large, location=_data_of(target).name)
+
+
+def _data_of(graph: Path) -> Path:
+    """Where the weights of a graph are that are too large for it."""
+    return graph.with_name(f"{graph.name}.data")
+
+
+def _remove(graph: Path) -> None:
+    graph.unlink()
+    _data_of(graph).unlink(missing_ok=True)
 
 
 @contextmanager

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
@@ -26,7 +28,7 @@ def make_server(app: ASGIApp, limits: Limits, log: logging.Handler, ending_secon
     logger.handlers, logger.propagate = [log], False
     config = uvicorn.Config(
         app,
-        http=connection_with(limits),
+        http=connection_with(limits, ending_seconds / 2),
         loop="asyncio",
         ws="none",
         lifespan="off",
@@ -38,15 +40,30 @@ def make_server(app: ASGIApp, limits: Limits, log: logging.Handler, ending_secon
         limit_concurrency=limits.connections,
         timeout_graceful_shutdown=ending_seconds,
     )
-    return uvicorn.Server(config)
+    return _Server(config)
 
 
-def connection_with(limits: Limits) -> type[asyncio.Protocol]:
-    """A connection of uvicorn's that keeps to limits on time; it has none of its own for these."""
+class _Server(uvicorn.Server):
+    """Signals are somebody else's: one that both hear would count twice, and twice means at once."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def connection_with(limits: Limits, ending_seconds: float) -> type[asyncio.Protocol]:
+    """A connection of uvicorn's that keeps to limits on time; it has none of its own for these.
+
+    Args:
+        limits: while the server goes on.
+        ending_seconds: how long a client may leave unread what was sent to it, once the server is to end.
+    """
+    ending = ending_seconds
 
     class Connection(_ImpatientConnection):
         header_seconds = limits.header_seconds
         write_seconds = limits.write_seconds
+        ending_seconds = ending
 
     return Connection
 
@@ -54,6 +71,7 @@ def connection_with(limits: Limits) -> type[asyncio.Protocol]:
 class _ImpatientConnection(H11Protocol):
     header_seconds: float
     write_seconds: float
+    ending_seconds: float
     _head_timer: asyncio.TimerHandle | None = None
     _write_timer: asyncio.TimerHandle | None = None
 
@@ -77,7 +95,16 @@ class _ImpatientConnection(H11Protocol):
     def resume_writing(self) -> None:
         if self._write_timer:
             self._write_timer.cancel()
+        self._write_timer = None
         super().resume_writing()
+
+    def shutdown(self) -> None:
+        """The server is to end; whoever does not read would hold it up."""
+        super().shutdown()
+        self.write_seconds = self.ending_seconds
+        if self._write_timer:
+            self._write_timer.cancel()
+            self._write_timer = self.loop.call_later(self.write_seconds, self.transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()

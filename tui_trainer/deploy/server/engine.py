@@ -8,12 +8,14 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Protocol
 
 from tui_trainer.deploy.server.job import Job, Part
 from tui_trainer.deploy.server.limits import Limits
 from tui_trainer.deploy.server.refusal import Refusal
 from tui_trainer.errors import UserError
+from tui_trainer.inference.threads import on_one_core
 from tui_trainer.monitor.safe_text import safe_text
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ class Writer(Protocol):
 
     def refresh(self, *, is_alone: bool) -> Speaker: ...
 
+    def hold(self) -> Writer: ...
+
     def pieces(
         self,
         prompt: str | Sequence[int],
@@ -56,7 +60,7 @@ class Engine:
 
         Args:
             open_writer: called in the thread: it takes the seconds that torch needs to load.
-            is_training: whether the same machine trains, asked at each request; then the engine is sparing.
+            is_training: whether the same machine trains, asked at each token; then the engine is sparing.
             limits: slots and places in line.
         """
         self._open_writer = open_writer
@@ -160,7 +164,12 @@ class Engine:
 
     def _go_round(self, writer: Writer) -> None:
         """A token for each job that has a slot."""
-        self._fill_slots(writer)
+        self._is_sparing = self._is_training()
+        fresh = self._fill_slots(writer)
+        if fresh:
+            self._refresh(writer)
+        for job in fresh:
+            job.step = self.speaker.step if self.speaker else 0
         for job, writing in list(self._active.items()):
             started = time.monotonic()
             if not self._advance(job, writing):
@@ -168,15 +177,12 @@ class Engine:
                     del self._active[job]
             self._rest(time.monotonic() - started)
 
-    def _fill_slots(self, writer: Writer) -> None:
+    def _fill_slots(self, writer: Writer) -> list[Job]:
+        """Those that have a slot only now."""
         with self._changed:
             fresh = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._free_slots()))]
             self._active |= {job: self._write(writer, job) for job in fresh}
-        if fresh:
-            self._is_sparing = self._is_training()
-            self._refresh(writer)
-        for job in fresh:
-            job.step = self.speaker.step if self.speaker else 0
+        return fresh
 
     def _free_slots(self) -> int:
         return self._limits.slots - len(self._active)
@@ -193,7 +199,8 @@ class Engine:
         if job.is_cancelled:
             return False
         try:
-            next(writing)
+            with on_one_core() if self._is_sparing else nullcontext():
+                next(writing)
         except StopIteration:
             job.end()
         except UserError as error:
@@ -211,8 +218,9 @@ class Engine:
                 self._changed.wait_for(lambda: self._is_closed, min(REST_FOR_WORK * worked, LONGEST_REST_SECONDS))
 
     def _write(self, writer: Writer, job: Job) -> Iterator[None]:
-        """Writes what a job wishes for; yields after each token."""
+        """Writes what a job wishes for, all of it with the checkpoint of its beginning; yields after each token."""
+        speaker = writer.hold()
         for wish in job.wishes:
-            for piece in writer.pieces(wish.prompt, wish.settings, lambda: job.is_cancelled):
+            for piece in speaker.pieces(wish.prompt, wish.settings, lambda: job.is_cancelled):
                 job.put(Part(wish.index, piece.text, piece.tokens, piece.finish))
                 yield

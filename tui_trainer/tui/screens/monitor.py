@@ -233,8 +233,13 @@ class MonitorScreen(SteeringScreen):
         if self.follower is None:
             return
         self.query_one(RunHeader).announce(self.preset, None)
-        self.query_one(PromptPanel).connect(self._open_writer, self.training.is_alive, self.follower.config.sampling)
+        self.query_one(PromptPanel).connect(self._open_writer, self._is_training, self.follower.config.sampling)
         self.refresh_bindings()
+
+    def _is_training(self) -> bool:
+        """Whether something trains here, this run or another; called in the generation's thread."""
+        assert self.follower is not None
+        return self.training.is_alive() or self._services.is_training_beside(self.follower.run)
 
     def _open_writer(self) -> Writer:
         """Opens the writer once; called in the generation's thread."""

@@ -148,7 +148,7 @@ class PromptPanel(Vertical):
         self._answer.hint = ""
         self._answer.prompt, self._answer.text = safe_text(prompt), ""
         self._answer.is_running = True
-        self._generation = Generation(self._open_writer, prompt, settings, self._is_paced())
+        self._generation = Generation(self._open_writer, prompt, settings, self._is_paced)
         if self._timer is None:
             self._timer = self.set_interval(STREAM_SECONDS, self._stream)
         self._timer.resume()
