@@ -175,7 +175,7 @@ class SamplingConfig(Section):
     """Choose among the likeliest tokens that together hold this probability; 1: all."""
     min_p: float = Field(0.0, ge=0, le=1)
     """Choose among tokens at least this many times as likely as the likeliest; 0: all."""
-    repetition_penalty: float = Field(1.0, gt=0, le=100)
+    repetition_penalty: float = Field(1.0, ge=0.01, le=100)
     """Above 1 makes tokens that are there already less likely. Repeats itself? Try 1.2."""
     max_new_tokens: int = Field(120, ge=1, le=100_000)
     """Tokens to generate."""

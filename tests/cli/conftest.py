@@ -11,6 +11,7 @@ import pytest
 from tui_trainer.config import parse_config, to_toml
 from tui_trainer.event_codec import encode
 from tui_trainer.events import CheckpointSaved, EvaluationCompleted, Event, Record, RunStarted, StepCompleted
+from tui_trainer.inference.writer import prompt_remarks
 from tui_trainer.monitor.follower import LONG_LOG_BYTES
 from tui_trainer.runs.directory import RunDirectory
 
@@ -58,8 +59,8 @@ class HeldWriter:
         self.is_alone = is_alone
         return HeldSpeaker(1200, 4.255)
 
-    def replaced_characters(self, prompt: str) -> int:
-        return self.replaced
+    def remarks(self, prompt: str) -> list[str]:
+        return prompt_remarks(self.replaced, 1, 1)
 
     def stream(self, prompt, settings, is_cancelled: Callable[[], bool], tokens_per_second) -> Iterator[str]:
         assert self.is_alone == (tokens_per_second is None)

@@ -13,8 +13,10 @@ import pytest
 from tiny_runs import tiny_config, trained, write_text
 
 from tui_trainer import places
+from tui_trainer.cli.exporting import export
 from tui_trainer.cli.generating import print_text
 from tui_trainer.cli.writers import TrainingWatch
+from tui_trainer.errors import UserError
 from tui_trainer.inference.generator import TextGenerator
 from tui_trainer.runs.directory import RunDirectory, create_run
 from tui_trainer.runs.status import Status, write_status
@@ -126,3 +128,15 @@ def test_what_was_seen_last_stands_when_nothing_can_be_seen(run, monkeypatch):
     now = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: now + 1.1)
     assert watch.is_training()
+
+
+def test_a_folder_has_one_model(run, tmp_path):
+    export(str(run.path), "safetensors", tmp_path / "out", None, "best")
+    with pytest.raises(UserError, match=r"--checkpoint last: .*out is no run"):
+        print_text(str(tmp_path / "out"), "ab", {}, "last", 1, is_paced=True)
+
+
+def test_a_prompt_that_does_not_fit_is_said(run, capsys):
+    context = run.read_config().model.context_length
+    print_text(str(run.path), "ab" * context, {"max_new_tokens": 1}, "best", 1, is_paced=True)
+    assert capsys.readouterr().err == f"of the prompt only the last {context} tokens fit\n"

@@ -145,7 +145,7 @@ def test_an_answer_is_told_in_one_piece_and_paced_while_it_trains(make_commands,
     look_until_told(commands, told, "End of the text.")
     assert told == [
         "Asked. The answer comes in one piece.",
-        "Characters of the prompt that it does not know and that were replaced: 2.",
+        "Of the prompt 2 unknown characters were replaced.",
         "At step 1,200 the model writes:",
         " The of",
         "␛]52;c;x␇ x",

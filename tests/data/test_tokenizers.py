@@ -1,6 +1,7 @@
 import base64
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from tui_trainer.data.tokenizers import (
     Tokenizer,
     learn_tokenizer,
     load_gpt2_ranks,
+    load_hugging_face_tokenizer,
     load_tokenizer,
 )
 from tui_trainer.data.tokenizers.bpe import learn_ranks, read_ranks, sample_pieces, write_ranks
@@ -167,6 +169,21 @@ def test_damaged_ranks_are_refused(tmp_path):
         load_tokenizer(tmp_path)
     with pytest.raises(UserError, match="no tokenizer"):
         load_tokenizer(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "ranks.tiktoken", "vocab.json", "merges.txt"])
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")], ids=["pipe", "device"])
+def test_what_has_no_end_is_no_tokenizer(tmp_path, name, make):
+    """A pipe nobody writes to, or a device: neither is waited for."""
+    ALL["bpe"].save(tmp_path)
+    for other in ("vocab.json", "merges.txt"):
+        (tmp_path / other).write_text("{}")
+    if name in ("vocab.json", "merges.txt"):
+        (tmp_path / "tokenizer.json").unlink()
+    (tmp_path / name).unlink()
+    make(tmp_path / name)
+    with pytest.raises(UserError, match=r"not a regular file|damaged"):
+        load_hugging_face_tokenizer(tmp_path)
 
 
 @pytest.mark.parametrize("change", [b"YQ== 0\n", b"IQ== x\n", b"**** 400\n", b"IQ==\n", b"YWFhYWFhYQ== 7000\n"])

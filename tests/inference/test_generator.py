@@ -129,14 +129,19 @@ def test_an_empty_prompt_begins_at_a_new_line(bytes_run: RunDirectory) -> None:
 
 def test_a_very_long_prompt(bytes_run: RunDirectory) -> None:
     save(bytes_run, random_model(bytes_run, 256))
-    assert write(bytes_run, "x" * 1_000_000 + "0123456789abcdef") == write(bytes_run, "0123456789abcdef")
+    fits = "0123456789abcdef"
+    assert write(bytes_run, "x" * 1_000_000 + fits) == write(bytes_run, fits)
+    generator = TextGenerator(bytes_run)
+    assert generator.context_length == len(fits)
+    assert generator.remarks(fits) == [] and generator.remarks("x" + fits) == ["only the last 16 tokens fit"]
 
 
 def test_unknown_characters_are_counted(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", tiny_config(tmp_path / "unused"), CharTokenizer(" ?ab"))
     save(run, random_model(run, 4))
     generator = TextGenerator(run)
-    assert [generator.replaced_characters(prompt) for prompt in ("ab", "", "a한b😀", "\n")] == [0, 0, 2, 1]
+    two, one = ["2 unknown characters were replaced"], ["1 unknown character was replaced"]
+    assert [generator.remarks(prompt) for prompt in ("ab", "", "a한b😀", "\n")] == [[], [], two, one]
     for prompt in ("한", "", "a\ud800"):
         assert len("".join(generator.stream(prompt, GREEDY))) == 14
 

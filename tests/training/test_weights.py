@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tui_trainer.config import ModelConfig
 from tui_trainer.model import GPT
-from tui_trainer.training.weights import ALL_WEIGHTS, PARTS, find_mismatches, fingerprint, relative_changes
+from tui_trainer.model.mismatches import find_mismatches
+from tui_trainer.training.weights import ALL_WEIGHTS, PARTS, fingerprint, relative_changes
 
 SHAPE = {"n_layer": 2, "n_head": 2, "n_embd": 16, "context_length": 8}
 

@@ -14,6 +14,7 @@ from textual.pilot import Pilot
 from tui_trainer.config import to_toml
 from tui_trainer.event_codec import encode
 from tui_trainer.events import Event, Record
+from tui_trainer.inference.writer import prompt_remarks
 from tui_trainer.presets import load_preset
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.runs.status import Status, boot_id
@@ -65,8 +66,8 @@ class RecordedWriter:
         self.is_alone = is_alone
         return RecordedSpeaker(1200, 4.255)
 
-    def replaced_characters(self, prompt: str) -> int:
-        return 0
+    def remarks(self, prompt: str) -> list[str]:
+        return prompt_remarks(0, len(prompt), 1000)
 
     def stream(self, prompt, settings, is_cancelled: Callable[[], bool], tokens_per_second) -> Iterator[str]:
         assert self.is_alone == (tokens_per_second is None)

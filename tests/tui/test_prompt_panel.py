@@ -67,6 +67,18 @@ class TestPrompt:
             await pilot.press("escape", "p", "end", *"x")
             assert app.screen.query_one("#prompt", Input).value == "The value of x"
 
+    async def test_a_prompt_that_does_not_fit_is_said(self, record_of):
+        """And of a paste that is too long for the line, the end is kept, which is what the model goes on from."""
+        app = app_on(Services(None, lambda run: RecordedWriter(["x"])), RecordedTraining(record_of("quick-test", 0.55)))
+        async with app.run_test(size=(80, 24)) as pilot:
+            await catch_up(pilot)
+            await pilot.press("p")
+            app.screen.query_one("#prompt", Input).post_message(events.Paste("a" * 20_000 + "end"))
+            await pilot.press("enter")
+            panel = app.screen.query_one(PromptPanel)
+            await wait_until(pilot, lambda: "only the last 1,000 tokens fit" in str(panel.border_subtitle))
+            assert app.screen.query_one("#prompt", Input).value.endswith("aend")
+
     async def test_settings_reach_the_writer(self, record_of):
         writer = RecordedWriter(["x"])
         app = app_on(Services(None, lambda run: writer), RecordedTraining(record_of("quick-test", 0.55)))

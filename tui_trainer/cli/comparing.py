@@ -14,6 +14,7 @@ from rich.cells import cell_len
 
 from tui_trainer.config import RunConfig
 from tui_trainer.errors import UserError
+from tui_trainer.inference.writer import prompt_remarks
 from tui_trainer.monitor import numbers
 from tui_trainer.monitor.columns import align_lines
 from tui_trainer.monitor.safe_text import safe_line, safe_text
@@ -48,8 +49,9 @@ def compare(run_name: str, prompts: list[str], other: str | None, checkpoint: st
     base, tuned = _open_both(run, other, checkpoint)
     _write_lines(_figures(base, tuned, config))
     for prompt in prompts or config.sampling.prompts or ("",):
-        if replaced := tuned.tokenizer.encode_prompt(prompt)[1]:
-            _note(f"{replaced} characters of the prompt are not in the vocabulary and were replaced")
+        ids, replaced = tuned.tokenizer.encode_prompt(prompt)
+        for remark in prompt_remarks(replaced, len(ids), tuned.context_length):
+            _note(f"of the prompt {remark}")
         _write_lines(_texts(prompt, *(side.write(prompt, settings) for side in (base, tuned))))
 
 

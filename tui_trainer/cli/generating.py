@@ -51,6 +51,8 @@ def print_text(
         raise UserError(f"--samples {samples}: must be 1 to {MAX_SAMPLES}")
     path = find_base(name)
     place = RunDirectory(path) if is_run(path) else path
+    if checkpoint != "best" and not isinstance(place, RunDirectory):
+        raise UserError(f"--checkpoint {checkpoint}: {name} is no run and holds one model only; leave it out")
     sampling = place.read_config().sampling if isinstance(place, RunDirectory) else SamplingConfig()
     settings = dataclasses.replace(settings_from(sampling), **changes)
     if prompt is None:
@@ -77,8 +79,8 @@ def _open(place: RunDirectory | Path, checkpoint: str, prompt: str, *, is_alone:
     _note(f"step {speaker.step:,}" + ("" if speaker.val_loss is None else f", val {speaker.val_loss:.3f}"))
     if speaker.warning:
         sys.stderr.write(safe_line(speaker.warning) + "\n")
-    if replaced := generator.replaced_characters(prompt):
-        sys.stderr.write(f"{replaced} characters of the prompt are not in the vocabulary and were replaced\n")
+    for remark in generator.remarks(prompt):
+        sys.stderr.write(f"of the prompt {remark}\n")
     return generator
 
 

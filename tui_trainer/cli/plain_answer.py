@@ -7,7 +7,7 @@ from functools import partial
 
 from tui_trainer.cli.writers import open_writer
 from tui_trainer.console.spoken_state import told_text
-from tui_trainer.console.spoken_words import in_words, sentence, whole
+from tui_trainer.console.spoken_words import in_words, sentence
 from tui_trainer.errors import UserError
 from tui_trainer.inference.generation import Generation
 from tui_trainer.inference.settings import settings_from
@@ -76,10 +76,8 @@ class Answers:
 
 def _told(generation: Generation, text: str) -> list[str]:
     """Who speaks and what, and whatever went wrong."""
-    lines, speaker = [], generation.speaker
-    if generation.replaced_characters:
-        count = whole(generation.replaced_characters)
-        lines.append(f"Characters of the prompt that it does not know and that were replaced: {count}.")
+    speaker = generation.speaker
+    lines = [sentence(f"of the prompt {remark}") for remark in generation.remarks]
     if speaker:
         lines += told_text(speaker.step, text)
     troubles = (speaker.warning if speaker else None, generation.failure)

@@ -16,7 +16,7 @@ from tui_trainer.cli.signals import SignalWatcher
 from tui_trainer.cli.writers import TrainingWatch
 from tui_trainer.errors import UserError
 from tui_trainer.monitor.safe_text import safe_line
-from tui_trainer.runs.catalogue import find_run
+from tui_trainer.runs.catalogue import find_base, is_run
 from tui_trainer.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
@@ -69,9 +69,8 @@ def find_source(name: str) -> Source:
     Raises:
         UserError: when there is neither.
     """
-    path = Path(name)
-    is_export = os.path.isfile(path / "config.json") and not os.path.isfile(path / "run.json")  # noqa: PTH113
-    return Source(path.absolute() if is_export else find_run(name))
+    path = find_base(name)
+    return Source(RunDirectory(path) if is_run(path) else path)
 
 
 def _require_packages() -> None:

@@ -39,7 +39,7 @@ class Generation:
         self._pieces: SimpleQueue[str] = SimpleQueue()
         self._cancelled = threading.Event()
         self.speaker: Speaker | None = None
-        self.replaced_characters = 0
+        self.remarks: list[str] = []
         self.failure: str | None = None
         # Not a daemon: torch must not be computing while the interpreter is taken down. Cancelled, it ends in a token.
         self._thread = threading.Thread(target=self._run, name="generation")
@@ -67,7 +67,7 @@ class Generation:
         try:
             writer, pace = self._open_writer(), PACED_TOKENS_PER_SECOND if self._is_paced() else None
             self.speaker = writer.refresh(is_alone=pace is None)
-            self.replaced_characters = writer.replaced_characters(self._prompt)
+            self.remarks = writer.remarks(self._prompt)
             for piece in writer.stream(self._prompt, self._settings, self._cancelled.is_set, pace):
                 self._pieces.put(piece)
         except UserError as error:

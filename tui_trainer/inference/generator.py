@@ -22,6 +22,8 @@ from tui_trainer.inference.single_precision import SINGLE
 from tui_trainer.inference.sources import Speaker, open_source
 from tui_trainer.inference.stops import StopFinder
 from tui_trainer.inference.threads import on_one_core
+from tui_trainer.inference.writer import prompt_remarks
+from tui_trainer.model.mismatches import find_mismatches
 from tui_trainer.runs.directory import RunDirectory
 
 EMPTY_PROMPT = "\n"
@@ -82,8 +84,10 @@ class TextGenerator:
             try:
                 decoder = Decoder(weights, self._source.config, self.tokenizer.vocab_size, arithmetic)
             except ValueError as error:
+                mismatches = find_mismatches(self._source.config, self.tokenizer.vocab_size, weights)
                 raise UserError(
-                    f"{self._source.config_file}: [model] does not describe the weights; put the old values back"
+                    f"{self._source.config_file}: [model] does not describe the weights; put the old values back\n"
+                    f"{'; '.join(mismatches[:5])}"
                 ) from error
             self._decoder, self.speaker, self._loaded = decoder, speaker, wanted
             return speaker
@@ -92,9 +96,10 @@ class TextGenerator:
         """One that goes on with the weights of now, whatever this one loads later."""
         return copy(self)
 
-    def replaced_characters(self, prompt: str) -> int:
-        """How many characters of the prompt the tokenizer does not know and will replace."""
-        return self.tokenizer.encode_prompt(prompt)[1]
+    def remarks(self, prompt: str) -> list[str]:
+        """What is to be known of a prompt; see `prompt_remarks`."""
+        ids, replaced = self.tokenizer.encode_prompt(prompt)
+        return prompt_remarks(replaced, len(ids), self.context_length)
 
     def stream(
         self,

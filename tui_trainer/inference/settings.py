@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from tui_trainer.config import SamplingConfig
 from tui_trainer.errors import UserError
 
+MAX_PENALTY = 100.0
+
 
 @dataclass(frozen=True)
 class SamplingSettings:
@@ -35,8 +37,9 @@ class SamplingSettings:
             raise UserError(f"top-p = {self.top_p:g}: must be above 0 and at most 1 (all tokens)")
         if not 0 <= self.min_p <= 1:
             raise UserError(f"min-p = {self.min_p:g}: must be at least 0 (all tokens) and at most 1")
-        if not (math.isfinite(self.repetition_penalty) and self.repetition_penalty > 0):
-            raise UserError(f"repetition penalty = {self.repetition_penalty:g}: must be above 0; 1 changes nothing")
+        if not 1 / MAX_PENALTY <= self.repetition_penalty <= MAX_PENALTY:
+            limits = f"{1 / MAX_PENALTY:g} to {MAX_PENALTY:g}"
+            raise UserError(f"repetition penalty = {self.repetition_penalty:g}: must be {limits}; 1 changes nothing")
         if not all(self.stop):
             raise UserError("stop: must not be empty; leave it out to stop at the last token only")
         if self.max_new_tokens < 1:

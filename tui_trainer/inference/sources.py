@@ -14,12 +14,12 @@ from tui_trainer.checkpoints import CheckpointStore
 from tui_trainer.config import ModelConfig
 from tui_trainer.data.tokenizers import Tokenizer, load_hugging_face_tokenizer, load_tokenizer
 from tui_trainer.model.hugging_face import CONFIG_FILE, read_folder
+from tui_trainer.runs.catalogue import EXPORT_CARD
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.runs.files import read_json
 
 MODEL_PREFIX = "model."
 VOCABULARY_ROWS = ("wte.weight", "head.weight")
-CARD_FILE = "export.json"
 Weights: TypeAlias = Mapping[str, npt.NDArray[np.float32]]
 
 
@@ -90,7 +90,7 @@ class FolderSource:
             UserError: for what is missing, damaged, or another network than ours.
         """
         files, self.tokenizer = read_folder(folder), load_hugging_face_tokenizer(folder)
-        card = read_json(folder / CARD_FILE) or {}
+        card = read_json(folder / EXPORT_CARD) or {}
         step, val_loss = card.get("step"), card.get("val_loss")
         self._weights = {
             # Many a table is padded to a round number; the rows beyond the vocabulary stand for no token.

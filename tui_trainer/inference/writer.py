@@ -27,8 +27,8 @@ class Writer(Protocol):
     def refresh(self, *, is_alone: bool) -> Speaker:
         """Loads the checkpoint that is best now, for writing alone on this machine or beside a training."""
 
-    def replaced_characters(self, prompt: str) -> int:
-        """Characters of the prompt that are not in the vocabulary."""
+    def remarks(self, prompt: str) -> list[str]:
+        """What is to be known of a prompt, as `prompt_remarks` has it."""
 
     def stream(
         self,
@@ -38,3 +38,19 @@ class Writer(Protocol):
         tokens_per_second: float | None,
     ) -> Iterator[str]:
         """Text as it is made."""
+
+
+def prompt_remarks(replaced: int, tokens: int, context_length: int) -> list[str]:
+    """What becomes of a prompt, in words that go on from "of the prompt".
+
+    Args:
+        replaced: characters that are not in the vocabulary.
+        tokens: its length.
+        context_length: how many the model sees at once.
+    """
+    remarks = []
+    if replaced:
+        remarks.append(f"{replaced:,} unknown character{'s were' if replaced > 1 else ' was'} replaced")
+    if tokens > context_length:
+        remarks.append(f"only the last {context_length:,} tokens fit")
+    return remarks

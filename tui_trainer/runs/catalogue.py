@@ -8,8 +8,13 @@ from pathlib import Path
 from tui_trainer import places
 from tui_trainer.errors import UserError, did_you_mean
 from tui_trainer.runs.directory import RunDirectory
+from tui_trainer.runs.files import read_json
 
 INDEX_LINES = 1000
+EXPORT_CARD = "export.json"
+"""What an export says of itself, in its folder."""
+FOREIGN_FORMATS = {"onnx": "onnxruntime", "gguf": "llama.cpp"}
+"""Exports that are not read here, and who reads them."""
 
 
 def _index_file() -> Path:
@@ -72,10 +77,18 @@ def find_base(name: str) -> Path:
     if os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for a name that is too long
         raise UserError(f"{name}: a file; name the folder it is in; that needs config.json and model.safetensors")
     if os.path.isdir(path) and not is_run(path):  # noqa: PTH112
+        _refuse_graph(name, path)
         if os.path.isfile(path / "config.json"):  # noqa: PTH113
             return path
         raise UserError(f"{name}: neither a run nor a model: it has no run.json and no config.json")
     return find_run(name).path.absolute()
+
+
+def _refuse_graph(name: str, path: Path) -> None:
+    made_as = (read_json(path / EXPORT_CARD) or {}).get("format")
+    if made_as in FOREIGN_FORMATS:
+        reader = FOREIGN_FORMATS[made_as]
+        raise UserError(f"{name}: an export for {reader}; name its run, or export that with --format hf")
 
 
 def is_run(path: Path) -> bool:

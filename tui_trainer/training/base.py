@@ -16,11 +16,12 @@ from tui_trainer.checkpoints import CheckpointStore
 from tui_trainer.config import DataConfig, ModelConfig, RunConfig
 from tui_trainer.data.tokenizers import Tokenizer, load_tokenizer
 from tui_trainer.errors import UserError
+from tui_trainer.model.mismatches import find_mismatches
 from tui_trainer.runs.catalogue import is_run
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.training.learner import MODEL_PREFIX, find_non_finite
 from tui_trainer.training.notices import Notice
-from tui_trainer.training.weights import find_mismatches, fingerprint
+from tui_trainer.training.weights import fingerprint
 
 VOCABULARY_ROWS = ("wte.weight", "head.weight")
 POSITIONS = "wpe.weight"

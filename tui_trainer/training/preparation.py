@@ -17,6 +17,7 @@ from tui_trainer.errors import UserError
 from tui_trainer.estimates import evaluation_batch_size
 from tui_trainer.events import Event, RunStarted
 from tui_trainer.lr_schedule import settle_warmup
+from tui_trainer.model.mismatches import find_mismatches
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.runs.files import replace_file
 from tui_trainer.runs.status import StatusFile
@@ -38,7 +39,6 @@ from tui_trainer.training.steering import plan_steps
 from tui_trainer.training.text import Text, prepare_text
 from tui_trainer.training.trainer import Trainer
 from tui_trainer.training.updater import Updater
-from tui_trainer.training.weights import find_mismatches
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Weights by their names: whether they fit a network, which they are, and how far they moved."""
+"""Weights by their names: which they are, and how far they moved."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from tui_trainer.config import ModelConfig
-from tui_trainer.model import GPT
-
 ALL_WEIGHTS = "all weights"
 PARTS = {
     "embeddings": ("wte.", "wpe."),
@@ -21,18 +18,6 @@ PARTS = {
     "head": ("head.",),
 }
 """The parts of a network, by what the names of their weights contain."""
-
-
-def find_mismatches(model: ModelConfig, vocab_size: int, weights: Mapping[str, Tensor]) -> list[str]:
-    """The weights that do not fit a network of this shape, in words."""
-    with torch.device("meta"):
-        expected = {name: tuple(tensor.shape) for name, tensor in GPT(model, vocab_size).state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
-    return [
-        f"{name} {_shape(found.get(name))} instead of {_shape(expected.get(name))}"
-        for name in sorted(expected.keys() | found.keys())
-        if expected.get(name) != found.get(name)
-    ]
 
 
 def fingerprint(weights: Mapping[str, Tensor]) -> str:
@@ -67,7 +52,3 @@ def relative_changes(base: Mapping[str, Tensor], tuned: Mapping[str, Tensor]) ->
 def _ratio(pairs: list[tuple[float, float]]) -> float:
     moved, length = (math.sqrt(math.fsum(side)) for side in zip(*pairs, strict=True))
     return moved / length if length else math.inf if moved else 0.0
-
-
-def _shape(shape: tuple[int, ...] | None) -> str:
-    return "missing" if shape is None else "×".join(map(str, shape))

@@ -52,7 +52,7 @@ def test_a_run_that_saved_nothing_is_refused(run: RunDirectory) -> None:
 def test_a_configuration_of_another_network_is_refused(run: RunDirectory) -> None:
     text = run.config_file.read_text()
     run.config_file.write_text(text.replace("n_layer = 2", "n_layer = 3"))
-    with pytest.raises(UserError, match=r"\[model\] does not describe the weights"):
+    with pytest.raises(UserError, match=r"\[model\] does not describe the weights.*\n.* instead of "):
         load_source(run, "best")
 
 

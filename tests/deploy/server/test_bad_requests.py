@@ -137,6 +137,15 @@ def test_no_name_or_two(server):
             assert connection.recv(999).split()[1] in (b"403", b"400")
 
 
+def test_what_is_not_http_is_answered_in_the_same_shape(server):
+    with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
+        connection.sendall(b"\x16\x03\x01 not HTTP\r\n\r\n")
+        with connection.makefile("rb") as reader:
+            head, body = reader.read().split(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400") and b"application/json" in head
+    assert json.loads(body)["error"]["type"] == "invalid_request_error"
+
+
 def test_unknown_addresses_and_methods(server):
     for method, path, status in (
         ("GET", "/", 404),

@@ -204,6 +204,23 @@ async def test_one_answer_has_one_speaker(tiny_run, tmp_path):
     engine.join(10)
 
 
+async def test_a_new_best_for_which_there_is_no_memory_leaves_the_old_one_speaking(tiny_run, monkeypatch, capsys):
+    generator = TextGenerator(tiny_run)
+    engine = Engine(lambda: generator, lambda: False, Limits())
+    engine.start()
+
+    def fail(*, is_alone: bool) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(generator, "refresh", fail)
+    job = job_of("a", tokens=3)
+    engine.submit(job)
+    assert sum([part.tokens async for part in job.parts()]) == 3 and engine.is_alive()
+    assert "goes on speaking: memory ran out" in capsys.readouterr().err
+    engine.close()
+    engine.join(10)
+
+
 def spoil(run: RunDirectory, step: int) -> None:
     """Saves a best checkpoint that says something else."""
     store = CheckpointStore(run.checkpoints)

@@ -117,7 +117,7 @@ def test_a_run_that_still_trains(serve: Serve, tmp_path):
 
 def test_what_cannot_be_served(tmp_path, tiny_run):
     (tmp_path / "folder").mkdir()
-    for name, words in (("no-such-run", "no such run"), (str(tmp_path / "folder"), "not a run")):
+    for name, words in (("no-such-run", "no such run"), (str(tmp_path / "folder"), "neither a run nor a model")):
         with pytest.raises(UserError, match=words):
             serve_here(name, "127.0.0.1", 0, None, [])
     fresh = RunDirectory(tmp_path / "fresh")
@@ -138,6 +138,16 @@ def test_mistakes_are_said_before_anything_slow(tiny_run):
     said = [line for line in done.stderr.splitlines() if not line.startswith("import time:")]
     assert done.returncode == 2 and "needs a key" in said[0] and len(said) <= 3
     assert " torch\n" not in done.stderr
+
+
+@pytest.mark.parametrize(("format_", "reader"), [("onnx", "onnxruntime"), ("gguf", "llama.cpp")])
+@pytest.mark.parametrize("has_config", [True, False])
+def test_an_export_for_others_is_none(tmp_path: Path, format_: str, reader: str, has_config: bool):
+    (tmp_path / "export.json").write_text(json.dumps({"format": format_}))
+    if has_config:
+        (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UserError, match=f"an export for {reader}; name its run"):
+        find_source(str(tmp_path))
 
 
 def test_an_export_is_a_source(tmp_path: Path):

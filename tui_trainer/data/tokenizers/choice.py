@@ -19,6 +19,7 @@ from tui_trainer.data.tokenizers.bpe import (
     read_ranks,
     sample_pieces,
 )
+from tui_trainer.data.tokenizers.regular_file import read_regular
 from tui_trainer.data.tokenizers.symbols import ByteTokenizer, CharTokenizer, learn_alphabet
 from tui_trainer.data.tokenizers.tokenizer import FORMAT_VERSION, TABLE_FILE, Tokenizer
 from tui_trainer.errors import UserError
@@ -63,7 +64,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         UserError: when a file is missing, damaged or of a newer version.
     """
     try:
-        table = json.loads((folder / TABLE_FILE).read_bytes())
+        table = json.loads(read_regular(folder / TABLE_FILE))
         if table["format_version"] > FORMAT_VERSION:
             raise UserError(f"{printable(folder)}: made by a newer tui-trainer; install that version to use it")
         tokenizer = _from_table(table, folder)
@@ -89,7 +90,7 @@ def _from_table(table: dict[str, Any], folder: Path) -> Tokenizer:
         return CharTokenizer(alphabet)
     if kind not in ("bpe", "gpt2"):
         raise ValueError("unknown kind")
-    content = (folder / RANKS_FILE).read_bytes()
+    content = read_regular(folder / RANKS_FILE)
     if hashlib.sha256(content).hexdigest() != table["ranks_sha256"]:
         raise ValueError("the ranks have changed")
     special = table.get("special_tokens")

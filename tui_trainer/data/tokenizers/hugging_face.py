@@ -15,6 +15,7 @@ from tui_trainer.data.text_files import printable
 from tui_trainer.data.tokenizers.bpe import GPT2_PATTERN, BpeTokenizer, check_ids, load_gpt2_ranks
 from tui_trainer.data.tokenizers.choice import load_tokenizer
 from tui_trainer.data.tokenizers.merges import byte_letters, merges_of, ranks_of, to_letters
+from tui_trainer.data.tokenizers.regular_file import read_regular
 from tui_trainer.data.tokenizers.symbols import ByteTokenizer, CharTokenizer
 from tui_trainer.data.tokenizers.tokenizer import TABLE_FILE, Tokenizer
 from tui_trainer.errors import UserError
@@ -22,7 +23,6 @@ from tui_trainer.errors import UserError
 CONFIG_FILE = "tokenizer_config.json"
 VOCABULARY_FILE = "vocab.json"
 MERGES_FILE = "merges.txt"
-MAX_FILE_BYTES = 256 << 20
 
 _FOREIGN_SETTINGS = ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges")
 
@@ -61,7 +61,7 @@ def load_hugging_face_tokenizer(folder: Path) -> Tokenizer:
         UserError: when a file is missing, damaged, or of a tokenizer whose ids ours could not give.
     """
     try:
-        if (folder / TABLE_FILE).is_file() or not (folder / VOCABULARY_FILE).is_file():
+        if (folder / TABLE_FILE).exists() or not (folder / VOCABULARY_FILE).exists():
             table = _read_json(folder / TABLE_FILE)
             if "kind" in table:
                 return load_tokenizer(folder)
@@ -136,7 +136,7 @@ def _from_backend(table: Mapping[str, Any]) -> Tokenizer:
 def _from_vocabulary(folder: Path) -> Tokenizer:
     """GPT-2's own two files."""
     vocabulary = _read_json(folder / VOCABULARY_FILE)
-    lines = (folder / MERGES_FILE).read_text(encoding="utf-8").splitlines()
+    lines = read_regular(folder / MERGES_FILE).decode().splitlines()
     merges = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
     spelt = {letter for pair in merges for letter in pair} | {left + right for left, right in merges}
     special = {token: index for token, index in vocabulary.items() if token not in spelt and len(token) > 1}
@@ -185,11 +185,7 @@ def _pattern_of(cutter: Mapping[str, Any]) -> str | None:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    if path.exists() and not path.is_file():
-        raise ValueError("not a regular file")
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise ValueError("the file is too large")
-    content = json.loads(path.read_bytes())
+    content = json.loads(read_regular(path))
     if not isinstance(content, dict):
         raise ValueError("not a JSON object")
     return content

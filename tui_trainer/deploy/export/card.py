@@ -13,9 +13,9 @@ from tui_trainer import __version__
 from tui_trainer.deploy.export.check import Agreement
 from tui_trainer.deploy.export.source import Source
 from tui_trainer.monitor.safe_text import safe_line
+from tui_trainer.runs.catalogue import EXPORT_CARD
 
 CARD_FILE = "EXPORT.md"
-DATA_FILE = "export.json"
 FORMAT_VERSION = 1
 
 
@@ -97,7 +97,7 @@ def list_files(folder: Path) -> tuple[ExportedFile, ...]:
 
 
 def write_card(card: ExportCard, folder: Path) -> None:
-    (folder / DATA_FILE).write_bytes(card.to_json())
+    (folder / EXPORT_CARD).write_bytes(card.to_json())
     (folder / CARD_FILE).write_text(card.to_markdown(), encoding="utf-8")
 
 

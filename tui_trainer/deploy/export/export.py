@@ -73,6 +73,8 @@ def export_model(
     """
     check_request(name, quantize)
     kind = KINDS[name]
+    if quantize is not None:
+        quantization.validation_windows(source)  # a text that is gone is said before minutes of work
     with new_folder(target, int(kind.size_factor * 4 * source.parameters)) as folder:
         say(f"writing {name}")
         kind.write(source, folder)

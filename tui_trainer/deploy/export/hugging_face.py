@@ -66,7 +66,9 @@ def open_hugging_face(folder: Path) -> Runtime:
     """transformers, or our own reader where transformers is not installed."""
     try:
         return TransformersRuntime(folder)
-    except ImportError:
+    except ModuleNotFoundError as error:
+        if error.name != "transformers":
+            raise
         return FolderRuntime(folder)
 
 
@@ -77,7 +79,7 @@ class TransformersRuntime:
         """Loads both from the disk alone.
 
         Raises:
-            ImportError: when transformers is not installed.
+            ModuleNotFoundError: when transformers is not installed.
         """
         transformers: Any = import_module("transformers")
         transformers.utils.logging.disable_progress_bar()

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import h11
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tui_trainer.deploy.server.limits import Limits
+from tui_trainer.deploy.server.refusal import Refusal
 
 
 def make_server(app: ASGIApp, limits: Limits, log: logging.Handler, ending_seconds: int) -> uvicorn.Server:
@@ -80,6 +83,14 @@ class _ImpatientConnection(H11Protocol):
         # With no room above the kernel's own buffer, "writing is paused" means that the client does not read.
         transport.set_write_buffer_limits(high=0)
         self._expect_head()
+
+    def send_400_response(self, msg: str) -> None:
+        """In OpenAI's shape as all other refusals; uvicorn's is plain text."""
+        body = json.dumps(Refusal(400, msg).body()).encode()
+        headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+        for event in (h11.Response(status_code=400, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)

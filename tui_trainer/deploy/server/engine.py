@@ -188,11 +188,15 @@ class Engine:
         return self._limits.slots - len(self._active)
 
     def _refresh(self, writer: Writer) -> None:
-        """Takes up a new best checkpoint; one that cannot be read leaves the old one speaking."""
+        """Takes up a new best checkpoint; one that cannot be read, or held, leaves the old one speaking."""
+        before = self.speaker
         try:
             self.speaker = writer.refresh(is_alone=not self._is_sparing)
-        except UserError as error:
-            sys.stderr.write(safe_text(f"the checkpoint before goes on speaking: {error}") + "\n")
+        except (UserError, MemoryError) as error:
+            reason = str(error) or "memory ran out"
+            sys.stderr.write(safe_text(f"the checkpoint before goes on speaking: {reason}") + "\n")
+        if self.speaker is not before and self.speaker and self.speaker.warning:
+            sys.stderr.write(safe_text(self.speaker.warning) + "\n")
 
     def _advance(self, job: Job, writing: Iterator[None]) -> bool:
         """Whether there is more to come."""

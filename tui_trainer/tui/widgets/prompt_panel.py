@@ -44,11 +44,11 @@ class PromptInput(Input):
 
     def validate_value(self, value: str) -> str:
         """Pasted control characters would reach the terminal as they are; a line end is shown as its sign."""
-        return safe_line(value[:MAX_PROMPT])
+        return safe_line(value[-MAX_PROMPT:])
 
     def _on_paste(self, event: events.Paste) -> None:
         """All lines of it, in place of what is selected; Textual's own input takes the first line."""
-        self.replace(safe_line(event.text[:MAX_PROMPT]), *self.selection)
+        self.replace(safe_line(event.text[-MAX_PROMPT:]), *self.selection)
         event.prevent_default()
         event.stop()
 
@@ -167,16 +167,16 @@ class PromptPanel(Vertical):
         self._answer.text += safe_text(generation.take())
         self._answer.is_running = is_running
         if generation.speaker:
-            self._show_speaker(generation.speaker, generation.replaced_characters)
+            self._show_speaker(generation.speaker, generation.remarks)
         if not is_running:
             self._timer.pause()
             if generation.failure:
                 self._hint(generation.failure)
         self._answer.redraw()
 
-    def _show_speaker(self, speaker: Speaker, replaced: int) -> None:
+    def _show_speaker(self, speaker: Speaker, remarks: list[str]) -> None:
         additions = " · the best cannot be read, this is another" if speaker.warning else ""
-        additions += f" · {replaced} unknown characters replaced" if replaced else ""
+        additions += "".join(f" · {remark}" for remark in remarks)
         self._say_speaker(speaker.step, speaker.val_loss, additions)
 
     def _say_speaker(self, step: int, val_loss: float | None, additions: str = "") -> None:
