@@ -8,14 +8,17 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from export_runs import NOW
+from tokenizers import Tokenizer
 
-from tui_trainer.data.tokenizers import load_hugging_face_tokenizer
+from tui_trainer.data.tokenizers import BpeTokenizer, load_gpt2_ranks, load_hugging_face_tokenizer
+from tui_trainer.data.tokenizers.hugging_face import hugging_face_files
 from tui_trainer.deploy.export import hugging_face
-from tui_trainer.deploy.export.check import compare, demand
+from tui_trainer.deploy.export.check import _compare_tokenizers, compare, demand
 from tui_trainer.deploy.export.export import export_model
 from tui_trainer.errors import UserError
 from tui_trainer.model.hugging_face import read_folder
@@ -44,6 +47,16 @@ def test_transformers_loads_it_and_says_the_same(architecture: str, export, make
             model.eval()(torch.tensor([ids])).logits, source.model(torch.tensor([ids])), rtol=0, atol=1e-5
         )
     assert tokenizer.encode(TEXT) == source.tokenizer.encode(TEXT).tolist()
+
+
+def test_the_card_tells_where_tokenizers_differ(make_source) -> None:
+    """A token that no text of ours encodes to is one there, as Hugging Face's tokenizers do with special tokens."""
+    ours = BpeTokenizer("gpt2", load_gpt2_ranks())
+    theirs = Tokenizer.from_str(hugging_face_files(ours, 16)["tokenizer.json"].decode())
+    runtime = SimpleNamespace(name="theirs", encode=lambda text: theirs.encode(text, add_special_tokens=False).ids)
+    told = _compare_tokenizers(replace(make_source(), tokenizer=ours), runtime)
+    assert told.endswith("are equal; <|endoftext|> in a text is one token there, here it is plain text")
+    assert len(ours.encode("<|endoftext|>")) == 7
 
 
 @both

@@ -133,7 +133,10 @@ def _compare_tokenizers(source: Source, runtime: Runtime) -> str:
     if ours != theirs:
         place = next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), len(ours))
         raise UserError(f"{runtime.name}: the tokenizer gives other ids from token {place} on; nothing was exported")
-    return f"{len(ours)} ids of a text with Korean, emoji and code are equal"
+    special: dict[str, int] = getattr(source.tokenizer, "special_tokens", {})
+    single = [token for token, number in special.items() if runtime.encode(token) == [number]]
+    remark = f"; {', '.join(single)} in a text is one token there, here it is plain text" if single else ""
+    return f"{len(ours)} ids of a text with Korean, emoji and code are equal{remark}"
 
 
 def _compare_writing(source: Source, runtime: Runtime, tolerance: float) -> tuple[int, int]:
