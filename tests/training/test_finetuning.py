@@ -22,10 +22,12 @@ from tui_trainer.deploy.export.export import export_model
 from tui_trainer.deploy.export.source import load_source
 from tui_trainer.errors import UserError
 from tui_trainer.events import AdviceRaised, EvaluationCompleted, RunStarted
+from tui_trainer.inference.settings import SamplingSettings
 from tui_trainer.model import GPT
 from tui_trainer.presets import load_preset
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.training.base import load_base
+from tui_trainer.training.comparison import Compared
 from tui_trainer.training.launch import NewRun, ResumedRun
 from tui_trainer.training.weights import fingerprint
 
@@ -337,3 +339,15 @@ def test_what_was_exported_is_the_base_that_it_was(kind, form, other_text, tmp_p
     text = Path(run.read_config().data.paths[0])
     tuned = [tune(RunDirectory(path), text, tmp_path / path.name[:3]) for path in (run.path, exported)]
     assert losses(tuned[0]) == losses(tuned[1])
+
+
+def test_a_compared_text_ends_where_a_text_ends(bpe, monkeypatch):
+    """A token that stands for no text, as GPT-2's end of text, is the last one."""
+    compared = Compared(bpe.path, "best")
+    lengths = compared.tokenizer.token_byte_lengths.copy()
+    lengths[7] = 0
+    monkeypatch.setattr(compared.tokenizer, "token_byte_lengths", lengths)
+    tokens = iter([65, 66, 7, 67])
+    monkeypatch.setattr("tui_trainer.training.comparison.write_next", lambda decoder, texts: [next(tokens)])
+    assert compared.write("a", SamplingSettings(max_new_tokens=9)) == compared.tokenizer.decode([65, 66])
+    assert list(tokens) == [67]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import takewhile
 from pathlib import Path
 from typing import Literal
 
@@ -91,7 +92,9 @@ class Compared:
             self._decoder = Decoder(weights, self.model.config, self.tokenizer.vocab_size)
         ids = self.tokenizer.encode_prompt(prompt or EMPTY_PROMPT)[0]
         texts = [Continuation(self._decoder, ids, settings)]
-        return self.tokenizer.decode([write_next(self._decoder, texts)[0] for _ in range(settings.max_new_tokens)])
+        tokens = (write_next(self._decoder, texts)[0] for _ in range(settings.max_new_tokens))
+        # A token that stands for no text is the end of one, as GPT-2's.
+        return self.tokenizer.decode(list(takewhile(lambda token: self.tokenizer.token_byte_lengths[token], tokens)))
 
 
 def changes_between(base: Compared, tuned: Compared) -> dict[str, float]:
