@@ -39,7 +39,9 @@ def test_pick_watch_prompt_and_quit():
         assert "choose what to train" in terminal.text
         terminal.press("\r")
         terminal.wait_for("speaks from step", 90)
-        terminal.press("p", "A name and ", "\r")
+        terminal.press("p", "\x1b[200~a \x1b[31mlog\rof \x1b[201~")
+        terminal.wait_for("␛[31mlog⏎of")
+        terminal.press("\x15", "A name and ", "\r")
         terminal.wait_for(lambda text: "A name and" in text.split("temperature")[-1])
         terminal.press("\x1b")
         terminal.wait_for("✓ completed", 90)

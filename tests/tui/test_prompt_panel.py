@@ -52,9 +52,9 @@ class TestPrompt:
             await catch_up(pilot)
             await pilot.press("p")
             prompt = app.screen.query_one("#prompt", Input)
-            prompt.post_message(events.Paste("one\ntwo"))
+            prompt.post_message(events.Paste("one\ntwo\rthree\r\nfour"))
             await pilot.pause()
-            assert prompt.value == "one⏎two"
+            assert prompt.value == "one⏎two⏎three⏎four"
 
     async def test_the_example_can_be_asked_and_gone_on_with(self, record_of):
         writer = RecordedWriter(["x"])

@@ -15,9 +15,14 @@ from io import TextIOWrapper
 from typing import cast
 
 from textual.app import App
+from textual.drivers import linux_driver
 from textual.drivers.linux_driver import LinuxDriver
 
+from tui_trainer.tui.pasting import PasteParser
 from tui_trainer.tui.signs import TRANSLATORS, Translator, leave_alone
+
+linux_driver.XTermParser = PasteParser  # type: ignore[attr-defined]
+"""Textual's driver makes its parser itself, and asks nobody which."""
 
 
 class ScreenFile:

@@ -48,7 +48,8 @@ class PromptInput(Input):
 
     def _on_paste(self, event: events.Paste) -> None:
         """All lines of it, in place of what is selected; Textual's own input takes the first line."""
-        self.replace(safe_line(event.text[-MAX_PROMPT:]), *self.selection)
+        text = event.text[-MAX_PROMPT:].replace("\r\n", "\n").replace("\r", "\n")  # most terminals paste "\r"
+        self.replace(safe_line(text), *self.selection)
         event.prevent_default()
         event.stop()
 
