@@ -88,3 +88,12 @@ def test_a_perplexity_fits_its_column(value):
 
 def test_a_number_too_large_for_a_float_is_not_known():
     assert {show(10**400) for show in (numbers.whole, numbers.short, numbers.size, numbers.duration)} == {"–"}
+
+
+def test_a_perplexity_beyond_all_units_stays_short():
+    assert [numbers.perplexity(value) for value in (9.994e14, 9.996e14, 6.01e26, 5.7e54)] == [
+        "999 T",
+        "1.0e15",
+        "6.0e26",
+        "5.7e54",
+    ]

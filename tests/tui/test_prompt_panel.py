@@ -67,6 +67,15 @@ class TestPrompt:
             await pilot.press("escape", "p", "end", *"x")
             assert app.screen.query_one("#prompt", Input).value == "The value of x"
 
+    async def test_a_refusal_goes_with_the_mistake(self, record_of):
+        app = app_on(Services(None, lambda run: RecordedWriter(["x"])), RecordedTraining(record_of("quick-test", 0.55)))
+        async with app.run_test(size=(120, 40)) as pilot:
+            await catch_up(pilot)
+            await pilot.press("p", "tab", "ctrl+u", "enter")
+            await wait_until(pilot, lambda: "temperature = nothing" in text_of(app))
+            await pilot.press("1")
+            await wait_until(pilot, lambda: "temperature = nothing" not in text_of(app))
+
     async def test_a_prompt_that_does_not_fit_is_said(self, record_of):
         """And of a paste that is too long for the line, the end is kept, which is what the model goes on from."""
         app = app_on(Services(None, lambda run: RecordedWriter(["x"])), RecordedTraining(record_of("quick-test", 0.55)))

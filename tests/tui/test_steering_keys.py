@@ -95,6 +95,42 @@ async def test_a_setting_is_asked_for_and_sent(steered, record_of, key, typed, v
         assert steered.asked == [("set", value)]
 
 
+@pytest.mark.parametrize(
+    ("key", "typed", "reason"),
+    [
+        ("r", "abc", "abc: must be a number above 0, for instance 0.0001"),
+        ("r", "-1", "-1: must be a number above 0"),
+        ("r", "nan", "nan: must be a number above 0"),
+        ("m", "100", "100: must be a whole number above "),
+        ("m", "1e400", "1e400: must be a whole number"),
+        ("m", "2000.5", "2000.5: must be a whole number"),
+    ],
+)
+async def test_a_value_that_cannot_be_is_said_where_it_was_typed(steered, record_of, key, typed, reason):
+    app = app_on(steered.services, RecordedTraining(record_of("quick-test", 0.5)))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await catch_up(pilot)
+        await pilot.press(key)
+        await wait_until(pilot, lambda: isinstance(app.screen, SettingQuestion))
+        await pilot.press(*typed, "enter", "enter")
+        await wait_until(pilot, lambda: reason in text_of(app))
+        assert isinstance(app.screen, SettingQuestion) and steered.asked == []
+
+
+async def test_a_rate_far_above_the_present_one_is_asked_for_twice(steered, record_of):
+    app = app_on(steered.services, RecordedTraining(record_of("quick-test", 0.5)))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await catch_up(pilot)
+        await pilot.press("r")
+        await wait_until(pilot, lambda: isinstance(app.screen, SettingQuestion))
+        await pilot.press("5", "enter")
+        await wait_until(pilot, lambda: "5 is 5,000 times the present peak" in text_of(app))
+        assert steered.asked == []
+        await pilot.press("enter")
+        await wait_until(pilot, lambda: steered.asked)
+        assert steered.asked == [("set", {"key": "training.learning_rate", "value": 5.0})]
+
+
 @pytest.mark.parametrize("keys", [("escape",), ("enter",), ("ctrl+c",)])
 async def test_a_setting_that_was_left_alone_is_not_sent(steered, record_of, keys):
     app = app_on(steered.services, RecordedTraining(record_of("quick-test", 0.5)))

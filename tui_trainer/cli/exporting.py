@@ -41,7 +41,7 @@ def export(run_name: str, form: str, target: Path, quantize: str | None, checkpo
             f"{found.greedy_agreed} of {found.greedy_tokens} greedy tokens equal"
         )
     for change in card.perplexities:
-        cost = f"{change.before:.3f} → {change.after:.3f} ({change.change:+.2%})"
+        cost = f"{change.before:.3f} → {change.after:.3f} ({change.change:+.2%}, accepted up to {change.limit:+.0%})"
         _print(f"{change.runtime}: validation perplexity {cost}")
     _print(f"{sum(file.bytes for file in card.files) / 1e6:,.1f} MB in {target}; the card is EXPORT.md")
 

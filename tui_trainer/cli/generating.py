@@ -62,7 +62,9 @@ def print_text(
     generator = _open(place, checkpoint, prompt, is_alone=not busy)
     pace = PACED_TOKENS_PER_SECOND / samples if busy and is_paced else None
     if pace:
-        _note(f"{busy[0].run_id} trains here, so {pace * samples:.0f} tokens a second; --unpaced slows it down")
+        name = safe_line(busy[0].run_id)
+        rate = f"{pace * samples:.0f} tokens a second"
+        sys.stderr.write(f"{name} trains here, so {rate}; --unpaced writes faster and slows the training down\n")
     show = safe_text if sys.stdout.isatty() else str
     if samples == 1:
         _stream(generator, prompt, settings, pace, show)
@@ -106,7 +108,8 @@ def _write_several(
         texts = [text + piece.text for text, piece in zip(texts, pieces, strict=True)]
     for number, text in enumerate(texts, 1):
         _note(f"{number} of {len(texts)}")
-        sys.stdout.write(show(text) + "\n")
+        # In a pipe an empty line parts them; on a terminal the note does.
+        sys.stdout.write(show(text) + ("\n" if sys.stdout.isatty() or number == len(texts) else "\n\n"))
         sys.stdout.flush()
 
 

@@ -23,9 +23,11 @@ def short(value: float | None) -> str:
     """18400 as 18.4 k: three figures and a unit."""
     if not _is_known(value):
         return UNKNOWN
-    unit = 0
+    unit, given = 0, value
     while abs(value) >= 999.5 and unit < len(_UNITS) - 1:
         value, unit = value / 1000, unit + 1
+    if abs(value) >= 999.5:
+        return rate(given)  # beyond all units
     if not unit:
         return f"{value:.0f}"
     return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f}{_UNITS[unit]}"

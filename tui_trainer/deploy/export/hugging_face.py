@@ -69,7 +69,9 @@ def open_hugging_face(folder: Path) -> Runtime:
     except ModuleNotFoundError as error:
         if error.name != "transformers":
             raise
-        return FolderRuntime(folder)
+        runtime = FolderRuntime(folder)
+        runtime.name += " (transformers is not installed)"
+        return runtime
 
 
 class TransformersRuntime:

@@ -74,6 +74,7 @@ class PromptPanel(Vertical):
         self._is_paced: Callable[[], bool] = lambda: False
         self._has_checkpoint = False
         self._was_asked = False
+        self._is_refused = False
         self._subtitle = ""
         self._example = ""
 
@@ -132,12 +133,12 @@ class PromptPanel(Vertical):
         self._was_asked, self._answer.sample = True, None
         prompt = self.query_one("#prompt", Input).value.replace(LINE_END, "\n")
         if self._open_writer is None or not self._has_checkpoint:
-            self._hint("There is no checkpoint yet; the first comes with the first evaluation.")
+            self._refuse("There is no checkpoint yet; the first comes with the first evaluation.")
             return
         try:
             settings = self._read_settings()
         except UserError as error:
-            self._hint(str(error))
+            self._refuse(str(error))
             return
         self.ask(prompt, settings)
 
@@ -187,6 +188,17 @@ class PromptPanel(Vertical):
         """A border is repainted whenever its title is set, so it is set only when it changes."""
         if self._subtitle != subtitle:
             self.border_subtitle = self._subtitle = subtitle
+
+    def on_input_changed(self, message: Input.Changed) -> None:
+        """What was refused may be mended now; samples are shown again, if there is no answer to show."""
+        message.stop()
+        if self._is_refused:
+            self._is_refused, self._was_asked = False, bool(self._answer.text)
+            self._hint("")
+
+    def _refuse(self, reason: str) -> None:
+        self._is_refused = True
+        self._hint(reason)
 
     def _hint(self, text: str) -> None:
         self._answer.hint = "\n".join(safe_line(line) for line in text.splitlines())
