@@ -79,6 +79,16 @@ def test_the_time_comes_from_the_last_run_of_the_same_preset():
     assert forecast_figures(QUICK, forecast)["time"].startswith("~")
 
 
+def test_one_run_beside_another_program_does_not_make_the_next_seem_slow():
+    for minute, elapsed in enumerate((20.0, 22.0, 21.0, 400.0), 1):
+        past_run("quick-test", 100, elapsed, minute=minute)
+    assert make_forecast(QUICK, remember_past_runs()).seconds == pytest.approx(0.21 * make_forecast(QUICK, []).steps)
+    past_run("small", 100, 400.0, minute=8)
+    wider = QUICK.changed(["model.n_embd=256"], [])
+    by_one = make_forecast(wider, remember_past_runs()[1:2]).seconds
+    assert make_forecast(wider, remember_past_runs()).seconds < by_one / 10
+
+
 @pytest.mark.parametrize("tokenizer", ["bpe", "gpt2"])
 def test_else_from_the_speed_of_the_last_run_of_any(tokenizer):
     config = apply_overrides(QUICK.config, [f"data.tokenizer={tokenizer}", "data.vocab_size=300"])

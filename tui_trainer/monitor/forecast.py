@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import statistics
 from dataclasses import dataclass
 
 from tui_trainer import estimates
@@ -18,6 +19,7 @@ from tui_trainer.runs.status import read_status
 
 REMEMBERED_RUNS = 40
 ENOUGH_STEPS = 20
+LOOKED_BACK = 5
 
 
 @dataclass(frozen=True)
@@ -127,15 +129,18 @@ def _past_run(run: RunDirectory) -> PastRun | None:
 
 
 def _seconds(preset: Preset, steps: int | None, past_runs: list[PastRun]) -> float | None:
-    """From the last run of the same preset, else from FLOP and the speed of the last run of any."""
+    """From the last runs of the same preset, else from FLOP and the speed of the last runs of any.
+
+    In the median, and the faster of two: another program beside a run makes it slower, nothing makes it faster.
+    """
     if steps is None or not past_runs:
         return None
-    for past in past_runs:
-        if past.preset == preset.name and _costs_the_same(past.config, preset.config):
-            return past.seconds_per_step * steps
+    alike = [past for past in past_runs if past.preset == preset.name and _costs_the_same(past.config, preset.config)]
+    if alike:
+        return statistics.median_low(past.seconds_per_step for past in alike[:LOOKED_BACK]) * steps
     config = preset.config
     flop = estimates.flop_per_token(config.model, preset.expected_vocab_size) * config.tokens_per_step * steps
-    return flop / past_runs[0].flop_per_second
+    return flop / statistics.median_high(past.flop_per_second for past in past_runs[:LOOKED_BACK])
 
 
 def _costs_the_same(one: RunConfig, other: RunConfig) -> bool:

@@ -64,7 +64,9 @@ class SettingQuestion(ModalScreen[str]):
         doubt = None if value == self._value else self._judge(value)
         if doubt and not (doubt.may_insist and value == self._doubted):
             self._doubted = value
-            self.query_one("#setting-hint", Label).update(Content(doubt.words))
+            hint = self.query_one("#setting-hint", Label)
+            hint.update(Content(doubt.words))
+            hint.add_class("-doubt")
         else:
             self.dismiss("" if value == self._value else value)
 
