@@ -6,8 +6,6 @@ import os
 import socket
 from enum import Enum
 
-import psutil
-
 from tui_trainer.monitor import numbers
 from tui_trainer.runs.status import Status, boot_id
 
@@ -66,10 +64,15 @@ def _exists(pid: int) -> bool:
         return False
     try:
         os.kill(pid, 0)
+    except PermissionError:  # of another user
+        return True
+    except (ProcessLookupError, OverflowError):  # or no process id of this system
+        return False
+    import psutil  # 30 ms, which a picker without a running training does not need
+
+    try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except (ProcessLookupError, psutil.NoSuchProcess):
+    except psutil.NoSuchProcess:
         return False
-    except OverflowError:  # no process id of this system
-        return False
-    except (PermissionError, psutil.AccessDenied):  # of another user
+    except psutil.AccessDenied:
         return True
