@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,14 +31,27 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(20_000, 20, 20)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def shared_places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nor does what several tests share, which is made before the places of the first of them."""
+    with pytest.MonkeyPatch.context() as session:
+        set_places(session, tmp_path_factory.mktemp("shared-home"))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def own_places(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """No test reads or writes the user's own folders."""
     home = tmp_path_factory.mktemp("home")
+    set_places(monkeypatch, home)
+    for name in THREADS:  # a command may change them for its own process, which is this one
+        monkeypatch.setenv(name, "1")
+    return home
+
+
+def set_places(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    """Everything that a program keeps for a user goes below a folder."""
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_STATE_HOME", str(home / "state"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
     monkeypatch.setenv("TUI_TRAINER_RUNS", str(home / "runs"))
-    for name in THREADS:  # a command may change them for its own process, which is this one
-        monkeypatch.setenv(name, "1")
-    return home

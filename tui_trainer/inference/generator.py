@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Literal
 
 from tui_trainer.data.tokenizers import Tokenizer
-from tui_trainer.errors import UserError
 from tui_trainer.inference.continuation import Continuation, write_next
 from tui_trainer.inference.decoder import Decoder
 from tui_trainer.inference.half_precision import HALF, fits_half, has_half_kernels
@@ -23,7 +22,7 @@ from tui_trainer.inference.sources import Speaker, open_source
 from tui_trainer.inference.stops import StopFinder
 from tui_trainer.inference.threads import on_one_core
 from tui_trainer.inference.writer import prompt_remarks
-from tui_trainer.model.mismatches import find_mismatches
+from tui_trainer.model.mismatches import demand_match
 from tui_trainer.runs.directory import RunDirectory
 
 EMPTY_PROMPT = "\n"
@@ -81,14 +80,9 @@ class TextGenerator:
                 return self.speaker
             weights, speaker = self._source.load()
             arithmetic = HALF if wanted[1] and fits_half(weights.values()) else SINGLE
-            try:
-                decoder = Decoder(weights, self._source.config, self.tokenizer.vocab_size, arithmetic)
-            except ValueError as error:
-                mismatches = find_mismatches(self._source.config, self.tokenizer.vocab_size, weights)
-                raise UserError(
-                    f"{self._source.config_file}: [model] does not describe the weights; put the old values back\n"
-                    f"{'; '.join(mismatches[:5])}"
-                ) from error
+            config, vocab_size = self._source.config, self.tokenizer.vocab_size
+            demand_match(self._source.config_file, config, vocab_size, weights)
+            decoder = Decoder(weights, config, vocab_size, arithmetic)
             self._decoder, self.speaker, self._loaded = decoder, speaker, wanted
             return speaker
 

@@ -20,10 +20,7 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     folder = tmp_path_factory.mktemp("served")
     shape = {"context_length": CONTEXT}
     training = {"max_steps": 4, "eval_interval": 2, "batch_size": 2}
-    with pytest.MonkeyPatch.context() as places:  # the places of a test are not there yet
-        places.setenv("XDG_STATE_HOME", str(folder / "state"))
-        places.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-        return trained(tiny_config(write_text(folder), model=shape, training=training), folder / "run")
+    return trained(tiny_config(write_text(folder), model=shape, training=training), folder / "run")
 
 
 @pytest.fixture(scope="session")

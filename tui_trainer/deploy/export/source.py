@@ -12,7 +12,7 @@ from tui_trainer.config import RunConfig
 from tui_trainer.data.tokenizers import Tokenizer, load_tokenizer
 from tui_trainer.errors import UserError
 from tui_trainer.model import GPT
-from tui_trainer.model.mismatches import find_mismatches
+from tui_trainer.model.mismatches import demand_match
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.training.learner import MODEL_PREFIX
 
@@ -52,11 +52,7 @@ def load_source(run: RunDirectory, which: Which) -> Source:
         raise UserError(f"{run.path}: step {checkpoint.step} holds NaN: it has diverged; choose another checkpoint")
     with torch.device("meta"):
         model = GPT(config.model, tokenizer.vocab_size)
-    if mismatches := find_mismatches(config.model, tokenizer.vocab_size, weights):
-        raise UserError(
-            f"{run.config_file}: [model] does not describe the weights; put the old values back\n"
-            f"{'; '.join(mismatches[:5])}"
-        )
+    demand_match(run.config_file, config.model, tokenizer.vocab_size, weights)
     model.load_state_dict(weights, assign=True)
     model = model.eval().requires_grad_(requires_grad=False)
     notices = (checkpoint.warning,) if checkpoint.warning else ()
