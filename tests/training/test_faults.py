@@ -3,8 +3,11 @@
 import errno
 import os
 import shutil
+import subprocess
+import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +27,16 @@ from tiny_runs import (
     write_text,
 )
 
+from tui_trainer import places
 from tui_trainer.checkpoints import CheckpointStore
 from tui_trainer.config import RunConfig
-from tui_trainer.events import ControlApplied, ControlDiscarded, RunFailed, RunFinished, StepCompleted
+from tui_trainer.events import AdviceRaised, ControlApplied, ControlDiscarded, RunFailed, RunFinished, StepCompleted
+from tui_trainer.runs import lock
+from tui_trainer.runs.catalogue import list_runs
 from tui_trainer.runs.control import send_command
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.runs.lock import RunLock
-from tui_trainer.runs.status import read_status
+from tui_trainer.runs.status import read_status, write_status
 from tui_trainer.training.launch import NewRun, ResumedRun, TrainingHandle, launch
 
 
@@ -149,14 +155,6 @@ def test_a_complete_run_says_how_to_go_on(config: RunConfig, run: RunDirectory) 
     assert f"tui-trainer resume {run.path} --set training.max_steps=40" in message
 
 
-def test_other_text_is_refused(config: RunConfig, run: RunDirectory, tmp_path: Path) -> None:
-    trained(config, run.path)
-    write_text(tmp_path, seed=5)
-    assert "not the one that" in refused(run, changed(config, max_steps=40))
-    (tmp_path / "text.txt").unlink()
-    assert "text.txt" in refused(run, changed(config, max_steps=40))
-
-
 def test_a_run_in_use_is_refused(config: RunConfig, run: RunDirectory) -> None:
     trained(config, run.path)
     with RunLock(run.lock_file):
@@ -264,3 +262,75 @@ def test_a_command_that_nobody_knows_is_named_too(config: RunConfig, run: RunDir
     assert events(run, ControlDiscarded) == [
         ControlDiscarded(command, "dance", 3, "a test", "nobody knows this action")
     ]
+
+
+# A start that fails leaves nothing behind
+
+
+def nothing_left(tmp_path: Path) -> bool:
+    return not list_runs() and [path.name for path in tmp_path.iterdir()] == ["text.txt"]
+
+
+def refuse_to_lock(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def flock(descriptor: int, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(lock.fcntl, "flock", flock)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_without_locks_it_trains_and_says_so(
+    config: RunConfig, run: RunDirectory, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    refuse_to_lock(monkeypatch, number)
+    assert train(new(config, run)).exit_code == 0
+    (notice,) = [event for event in events(run, AdviceRaised) if event.rule == "lock"]
+    assert "run.lock" in notice.evidence and os.strerror(number) in notice.evidence
+    assert train(ResumedRun(run, changed(run.read_config(), max_steps=25), "cpu")).exit_code == 0
+
+
+def test_without_locks_a_run_that_another_process_trains_is_refused(
+    config: RunConfig, run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained(config, run.path)
+    refuse_to_lock(monkeypatch, errno.ENOLCK)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        status = replace(read_status(run.status_file), state="running", pid=other.pid, heartbeat=time.time())
+        write_status(run.status_file, status)
+        assert f"process {other.pid}" in refused(run, changed(config, max_steps=40))
+    assert train(ResumedRun(run, changed(run.read_config(), max_steps=25), "cpu")).exit_code == 0, "it is dead now"
+
+
+def test_a_lock_that_fails_leaves_nothing(config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse_to_lock(monkeypatch, errno.EIO)
+    handle = train(new(config, RunDirectory(tmp_path / "deep" / "run")))
+    assert (handle.exit_code, handle.run_dir) == (2, None)
+    assert "cannot be locked: Input/output error" in handle.failure and len(handle.failure.splitlines()) == 1
+    assert nothing_left(tmp_path)
+
+
+def test_a_folder_that_was_there_before_stays(config: RunConfig, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    short = config.model_copy(update={"model": config.model.model_copy(update={"context_length": 5000})})
+    handle = train(new(short, RunDirectory(tmp_path / "out")))
+    assert handle.exit_code == 2
+    assert list((tmp_path / "out").iterdir()) == []
+    assert train(new(config, RunDirectory(tmp_path / "out"))).exit_code == 0
+
+
+def test_a_bug_before_the_first_checkpoint_leaves_no_run_but_its_traceback(
+    config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def boom(*arguments: Any) -> None:
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr("tui_trainer.training.preparation.Evaluator", boom)
+    handle = train(new(config, RunDirectory(tmp_path / "run")))
+    assert (handle.exit_code, handle.run_dir) == (1, None)
+    log = places.state_folder() / "failures.log"
+    assert handle.failure.splitlines() == [
+        "RuntimeError: boom",
+        f"nothing was kept of this start; the traceback is in {log}",
+    ]
+    assert "preparation.py" in log.read_text()
+    assert nothing_left(tmp_path)

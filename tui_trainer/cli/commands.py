@@ -15,7 +15,7 @@ import typer
 
 from tui_trainer import __version__
 from tui_trainer.cli import model_commands
-from tui_trainer.cli.model_commands import RunName
+from tui_trainer.cli.model_commands import RunName, TextPlace
 from tui_trainer.errors import UserError
 
 app = typer.Typer(
@@ -170,9 +170,11 @@ def train(
 @app.command()
 def resume(
     run: RunName,
+    data: TextPlace = None,
     overrides: Overrides = None,
     allow_changed_data: Annotated[
-        bool, typer.Option("--allow-changed-data", help="Go on although the text or the tokenizer is another one.")
+        bool,
+        typer.Option("--allow-changed-data", help="Read the text again, and train on it even if it has changed."),
     ] = False,
     headless: Headless = False,
     json: Json = False,
@@ -191,7 +193,7 @@ def resume(
 
     found = find_run(run)
     config = apply_resume_overrides(found.read_config(), overrides or [])
-    request = ResumedRun(found, config, device, allow_changed_data, is_paused)
+    request = ResumedRun(found, config, device, allow_changed_data, is_paused, tuple(data or ()))
     is_outliving = _is_outliving(on_hangup)
     if is_plain:
         plain.refuse_other_forms(headless, json)

@@ -60,7 +60,7 @@ class Corpus:
         """Length of the text by the file system's account; `measure` tells it exactly."""
         if self.is_embedded:
             return len(_embedded_text().encode())
-        return sum(map(_file_size, self.paths)) + len(SEPARATOR) * (len(self.paths) - 1)
+        return sum(state.st_size for _, state in map(_with_state, self.paths)) + len(SEPARATOR) * (len(self.paths) - 1)
 
     def resolve(self) -> tuple[str, ...]:
         """`data.paths` with each entry absolute, so that `config.toml` means the same files from any folder."""
@@ -110,6 +110,14 @@ class Corpus:
         """The sha256 of the text, as hexadecimal digits."""
         return self.measure().fingerprint
 
+    def signature(self) -> str:
+        """A digest of the files' names, sizes and times of change: another one means that the text may have changed.
+
+        Nothing is read for it, so it is cheap for any size of text.
+        """
+        states = [(path.name, state.st_size, state.st_mtime_ns) for path, state in map(_with_state, self.paths)]
+        return hashlib.sha256(repr(states).encode("utf-8", "surrogateescape")).hexdigest()
+
 
 def open_corpus(config: DataConfig, base: Path | None = None) -> Corpus:
     """Finds the text of a configuration; only looks at the files, reads none.
@@ -141,9 +149,9 @@ def _short_name(entries: tuple[str, ...], file_count: int) -> str:
     return f"{name} ({file_count} files)" if file_count > 1 else name
 
 
-def _file_size(path: Path) -> int:
+def _with_state(path: Path) -> tuple[Path, os.stat_result]:
     try:
-        return path.stat().st_size
+        return path, path.stat()
     except OSError as error:
         raise refusal(path, error.strerror or "cannot be read") from error
 

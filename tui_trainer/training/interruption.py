@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
+from tui_trainer.config import RunConfig
 from tui_trainer.events import ControlApplied, ControlDiscarded, Event, RunPaused, RunResumed
 from tui_trainer.runs.control import Command, take_commands
 
@@ -36,6 +37,8 @@ class ProgramLink:
         self._stop = threading.Event()
         self._facts: SimpleQueue[Event] = SimpleQueue()
         self.is_moving = False
+        self.config: RunConfig | None = None
+        """What the run was trained under, once it has ended: config.toml may have been edited meanwhile."""
 
     def stop(self) -> None:
         """Asks for the end; asking again changes nothing."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -52,6 +52,7 @@ class Plan:
     progress: Progress
     origin: Origin | None
     base: Base | None
+    given_notices: list[Notice]
 
     @property
     def vocab_size(self) -> int:
@@ -62,7 +63,7 @@ class Plan:
         """What is to be said about this start."""
         base = self.base
         of_base = [*base.notices, *base.explain_context(self.config.model.context_length)] if base else []
-        return [*(self.origin.notices if self.origin else []), *of_base, *self.text.notices]
+        return [*self.given_notices, *(self.origin.notices if self.origin else []), *of_base, *self.text.notices]
 
 
 def prepare_trainer(
@@ -73,10 +74,12 @@ def prepare_trainer(
     status: StatusFile,
     emit: Callable[[Event], None],
     base: Base | None = None,
+    notices: list[Notice] | None = None,
 ) -> Trainer:
     """A trainer that is ready for its first step, announced as RunStarted.
 
-    A new run with a base has its configuration and its tokenizer already; its weights are taken here.
+    A new run with a base has its configuration and its tokenizer already; its weights are taken here. `notices` is
+    what else is to be said about this start.
 
     Raises:
         UserError: for data or a checkpoint that cannot be used, and for a run that is over.
@@ -85,7 +88,7 @@ def prepare_trainer(
     control = ControlDesk(run.control, link, emit)
     store = CheckpointStore(run.checkpoints)
     store.clean()
-    plan = _settle(run, request, store, control, status, emit, base)
+    plan = _settle(run, request, store, control, status, emit, base, notices or [])
     config, progress, text, origin = plan.config, plan.progress, plan.text, plan.origin
     _settle_sizes(plan, device)
     learner = _make_learner(run, plan, device)
@@ -109,7 +112,8 @@ def prepare_trainer(
     )
     _announce(run, trainer, plan)
     if origin and origin.is_changed:
-        trainer.save(is_best=False)  # before what it was changed for is on the disk and no change any more
+        # Before what it was changed for is written down and looks like no change any more.
+        trainer.save(is_best=False, replaces=run.read_config())
     # From here on the run goes on: what was changed for this start also holds for the next one.
     write_config(run, config)
     text.remember(run, device=learner.device.type, precision=learner.precision.name)
@@ -126,14 +130,16 @@ def _settle(
     status: StatusFile,
     emit: Callable[[Event], None],
     base: Base | None,
+    notices: list[Notice],
 ) -> Plan:
     """From where, on which text and how far; whatever is to be refused is refused here."""
-    config, progress, origin = request.config, Progress(), None
+    progress, origin = Progress(), None
     if isinstance(request, ResumedRun):
         origin = resumption.load_origin(store)
-        progress = origin.progress
+        config = resumption.follow_config(run, origin, request.config, is_data_free=request.allow_changed_data)
+        request, progress = replace(request, config=config), origin.progress
         resumption.refuse_if_over(run, config, progress, config.training.max_steps)
-    control.step = progress.step
+    config, control.step = request.config, progress.step
     text = prepare_text(run, request, control, status, emit)
     windows = TrainingWindows(
         text.split.train, config.model.context_length, config.stride, config.training.batch_size, config.training.seed
@@ -141,28 +147,16 @@ def _settle(
     max_steps = plan_steps(config, windows)
     if origin:
         resumption.refuse_if_over(run, config, progress, max_steps)
-        origin = _settle_origin(run, store, origin, text, windows, (config, max_steps))
+        before = origin.config or run.read_config()
+        origin = resumption.follow_plan(store, origin, (before, plan_steps(before, windows)), (config, max_steps))
+        origin = resumption.accept_changed_text(origin) if text.is_changed else origin
         progress = origin.progress
-    return Plan(_with_warmup(config, max_steps), max_steps, text, windows, progress, origin, base)
+    return Plan(_with_warmup(config, max_steps), max_steps, text, windows, progress, origin, base, notices)
 
 
 def write_config(run: RunDirectory, config: RunConfig) -> None:
     """Makes a configuration that of the run."""
     replace_file(run.config_file, to_toml(config).encode())
-
-
-def _settle_origin(
-    run: RunDirectory,
-    store: CheckpointStore,
-    origin: Origin,
-    text: Text,
-    windows: TrainingWindows,
-    now: tuple[RunConfig, int],
-) -> Origin:
-    """The origin under what was changed for this resume."""
-    old_config = run.read_config()
-    origin = resumption.follow_plan(store, origin, (old_config, plan_steps(old_config, windows)), now)
-    return resumption.accept_changed_text(origin) if text.is_changed else origin
 
 
 def _with_warmup(config: RunConfig, max_steps: int) -> RunConfig:

@@ -261,8 +261,12 @@ class Trainer:
             self.tell(sample)
         return True
 
-    def save(self, *, is_best: bool) -> None:
+    def save(self, *, is_best: bool, replaces: RunConfig | None = None) -> None:
         """Saves the state of this step.
+
+        Args:
+            is_best: whether its validation loss is the best so far.
+            replaces: what config.toml still says, when the configuration is saved before it is written there.
 
         Raises:
             BadState: when it holds a number that is not finite; nothing is saved.
@@ -284,7 +288,9 @@ class Trainer:
                 "scaler": self.learner.scaler_state(),
                 "diagnosis": self.diagnosis.as_state(),
                 "machine": describe_machine(self.learner),
-            },
+                "config": self.config.model_dump(mode="json"),
+            }
+            | ({"replaced_config": replaces.model_dump(mode="json")} if replaces else {}),
             {"val_loss": progress.val_loss if progress.evaluated_step == progress.step else None},
             is_best=is_best,
             is_stable=progress.step == self.schedule.stable_until,
@@ -303,22 +309,27 @@ class Trainer:
         self._first_step = self.progress.step
         self.tell(AdviceRaised(rule, "note", evidence, remedy, self.progress.step, {}))
 
-    def save_last(self) -> None:
+    def save_last(self, replaces: RunConfig | None = None) -> None:
         """Saves the last complete step; when its weights are not finite, the step it goes back to."""
         if self._is_saved:
             return
         try:
-            self.save(is_best=False)
+            self.save(is_best=False, replaces=replaces)
         except BadState as error:
             self._roll_back(str(error))
-            self.save(is_best=False)
+            self.save(is_best=False, replaces=replaces)
 
     def go_on_with(self, config: RunConfig, max_steps: int) -> None:
-        """Makes a changed configuration that of the run."""
+        """Makes a changed configuration that of the run.
+
+        It is saved before it is written down: a kill between the two must not have the steps since the last checkpoint
+        made again under other settings.
+        """
         before, self.schedule = self.schedule, make_schedule(config.training, max_steps)
         self.learner.optimizers.set_weight_decay(config.training.weight_decay)
-        self.config, self.max_steps = config, max_steps
+        replaced, self.config, self.max_steps = self.config, config, max_steps
         self._is_saved = False
+        self.save_last(replaces=replaced)
         self.write_config(config)
         self.status.update(max_steps=max_steps)
         is_replanned = before.max_steps != max_steps
