@@ -119,15 +119,31 @@ def room_for(size: int):
 
 
 @pytest.mark.parametrize("extra", [0, 1, 50])
-def test_a_record_written_after_a_full_disk_is_not_glued_to_the_torn_one(log, extra):
+def test_a_full_disk_costs_no_record(log, extra):
     times = count(1)
     writer = EventLogWriter(log, 0, lambda: float(next(times)))
     writer.append(AdviceCleared("a", 1))
-    with room_for(log.stat().st_size + extra), pytest.raises(OSError, match="File too large"):
+    with room_for(log.stat().st_size + extra):
         writer.append(AdviceCleared("b", 2))
-    writer.append(AdviceCleared("c", 3))
+        writer.append(AdviceCleared("c", 3))
+        assert not writer.flush()
+        assert [item.event for item in EventLogReader(log).read()] == [AdviceCleared("a", 1)]
+    assert writer.flush()
+    writer.append(AdviceCleared("d", 4))
     writer.close()
-    assert [item.event for item in EventLogReader(log).read()] == [AdviceCleared("a", 1), AdviceCleared("c", 3)]
+    assert [item.event for item in EventLogReader(log).read()] == [
+        AdviceCleared(rule, step) for step, rule in enumerate("abcd", 1)
+    ]
+
+
+def test_a_record_after_a_crash_on_a_full_disk_is_not_glued_to_the_torn_one(log):
+    writer = EventLogWriter(log, 0, lambda: 1.0)
+    writer.append(AdviceCleared("a", 1))
+    with room_for(log.stat().st_size + 9):
+        writer.append(AdviceCleared("b", 2))
+        writer.close()
+    write(log, [record(3)])
+    assert [item.event for item in EventLogReader(log).read()] == [AdviceCleared("a", 1), record(3).event]
 
 
 def test_lines_of_others_are_skipped_and_counted(log):

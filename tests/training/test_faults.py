@@ -28,9 +28,18 @@ from tiny_runs import (
 )
 
 from tui_trainer import places
-from tui_trainer.checkpoints import CheckpointStore
+from tui_trainer.checkpoints import CheckpointStore, NoSpaceError
+from tui_trainer.checkpoints import Disk as RealDisk
 from tui_trainer.config import RunConfig
-from tui_trainer.events import AdviceRaised, ControlApplied, ControlDiscarded, RunFailed, RunFinished, StepCompleted
+from tui_trainer.events import (
+    AdviceCleared,
+    AdviceRaised,
+    ControlApplied,
+    ControlDiscarded,
+    RunFailed,
+    RunFinished,
+    StepCompleted,
+)
 from tui_trainer.runs import lock
 from tui_trainer.runs.catalogue import list_runs
 from tui_trainer.runs.control import send_command
@@ -53,37 +62,96 @@ def run(tmp_path: Path) -> RunDirectory:
 # A full disk
 
 
-def fill_disk(monkeypatch: pytest.MonkeyPatch, name: str, spare: int) -> None:
-    """From now on, files whose name contains `name` take only so many more writes."""
-    real, written = os.write, 0
+class Disk:
+    """A disk that is full after some writes to files of a name, until a test frees it or it was asked often enough."""
 
-    def write(descriptor: int, content: Any) -> int:
-        nonlocal written
-        if name in Path(f"/proc/self/fd/{descriptor}").resolve().name:
-            written += 1
-            if written > spare:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return real(descriptor, content)
+    def __init__(self, patch: pytest.MonkeyPatch, name: str, spare: int, refusals: int, number: int) -> None:
+        self.refused = 0
+        self._name, self._spare, self._refusals, self._number = name, spare, refusals, number
+        self._write = os.write
+        patch.setattr(os, "write", self.write)
+        patch.setattr("tui_trainer.training.full_disk.RETRY_SECONDS", 0.01)
 
-    monkeypatch.setattr(os, "write", write)
+    @property
+    def is_full(self) -> bool:
+        return self._spare < 0 and self.refused < self._refusals
+
+    def write(self, descriptor: int, content: Any) -> int:
+        if self._name in Path(f"/proc/self/fd/{descriptor}").resolve().name:
+            self._spare -= 1
+            if self.is_full:
+                self.refused += 1
+                raise OSError(self._number, os.strerror(self._number))
+        return self._write(descriptor, content)
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the names of open files are known on Linux only")
-@pytest.mark.parametrize(("name", "spare"), [("events.jsonl", 30), (".safetensors", 150), ("-step-0", 151)])
-def test_a_full_disk(
+PLACES = [("events.jsonl", 30), (".safetensors", 150), ("-step-0", 151)]
+needs_proc = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="names of open files: Linux only")
+
+
+@needs_proc
+@pytest.mark.parametrize(("name", "spare"), PLACES)
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_disk_that_is_full_for_a_while_costs_no_step(
+    config: RunConfig, run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    name: str, spare: int, number: int,
+) -> None:  # fmt: skip
+    straight = trained(config, tmp_path / "straight")
+    with monkeypatch.context() as patch:
+        disk = Disk(patch, name, spare, 40, number)
+        handle = train(new(config, run))
+    assert (handle.exit_code, handle.failure, disk.refused) == (0, None, 40)
+    assert [event.step for event in events(run, StepCompleted)] == list(range(1, 21))
+    assert sha_of(tensors_of(run)) == sha_of(tensors_of(straight))
+    assert events(run, RunFinished)[0].reason == "completed"
+    (raised,) = [event for event in events(run, AdviceRaised) if event.rule == "disk"]
+    assert raised.level == "wrong" and "is saved" in raised.evidence
+    assert [event.rule for event in events(run, AdviceCleared)].count("disk") == 1
+    assert_good(run)
+    assert not list(run.checkpoints.glob(".tmp-*"))
+
+
+@needs_proc
+@pytest.mark.parametrize(("name", "spare"), PLACES)
+def test_a_run_that_must_end_on_a_full_disk_says_which_step_is_safe(
     config: RunConfig, run: RunDirectory, monkeypatch: pytest.MonkeyPatch, name: str, spare: int
 ) -> None:
     with monkeypatch.context() as patch:
-        fill_disk(patch, name, spare)
-        handle = train(new(config, run))
-    assert handle.exit_code == 2
-    assert handle.failure is not None and len(handle.failure.splitlines()) <= 3
-    assert "no space" in handle.failure or "no room" in handle.failure
-    assert str(run.path) in handle.failure
+        disk = Disk(patch, name, spare, 10**9, errno.ENOSPC)
+        handle = launch(new(config, run))
+        while not ((status := read_status(run.status_file)) and status.phase == "waiting_for_disk"):
+            assert handle.is_alive()
+            time.sleep(0.01)
+        assert disk.is_full
+        handle.stop()
+        handle.join(60)
+    assert (handle.exit_code, handle.run_dir) == (1, run)
+    last = CheckpointStore(run.checkpoints).pointer("last")
+    lines = str(handle.failure).splitlines()
+    assert len(lines) == 2 and lines[0].startswith(f"{run.path}: the disk is full: ")
+    assert lines[1] == f"step {last:,} is safe; free some space, then: tui-trainer resume {run.path}"
+    assert ("No space left" in status.trouble) == (name == "events.jsonl")
+    assert read_status(run.status_file).state == "failed"
     assert_good(run)
-    assert not list(run.checkpoints.glob(".tmp-*"))
     assert train(ResumedRun(run, config, "cpu")).exit_code == 0
     assert events(run, RunFinished)[-1].step == 20
+
+
+def test_only_the_room_that_a_save_needs_is_asked_for(
+    config: RunConfig, run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(run.path.parent)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=2_000_000))
+    assert train(new(config, run)).exit_code == 0
+    largest = max(path.stat().st_size for path in run.checkpoints.iterdir())
+    with pytest.raises(NoSpaceError) as caught:
+        CheckpointStore(run.checkpoints, NoRoom()).save(30, tensors_of(run), {}, {}, is_best=False, keep=1)
+    assert largest < caught.value.needed_bytes < largest + 2_000_000
+
+
+class NoRoom(RealDisk):
+    def free_bytes(self, folder: Path) -> int:
+        return 0
 
 
 def test_too_little_room_is_noticed_before_a_save(
@@ -94,14 +162,24 @@ def test_too_little_room_is_noticed_before_a_save(
     def shrink(folder: Any) -> Any:
         nonlocal calls
         calls += 1
-        return usage if calls < 3 else usage._replace(free=1000)
+        return usage if not 3 <= calls < 9 else usage._replace(free=1000)
 
     monkeypatch.setattr(shutil, "disk_usage", shrink)
+    monkeypatch.setattr("tui_trainer.training.full_disk.RETRY_SECONDS", 0.01)
     handle = train(new(config, run))
-    assert (handle.exit_code, handle.run_dir) == (2, run)
-    assert "no room for a checkpoint" in str(handle.failure)
-    assert events(run, RunFailed)[0].reason == handle.failure
+    assert (handle.exit_code, handle.run_dir) == (0, run)
+    (raised,) = [event for event in events(run, AdviceRaised) if event.rule == "disk"]
+    assert "no room for a checkpoint" in raised.evidence and "0.0 MB free" in raised.evidence
     assert_good(run)
+
+
+def test_a_resume_on_a_full_disk_is_refused(
+    config: RunConfig, run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained(config, run.path)
+    usage = shutil.disk_usage(run.path.parent)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=1000))
+    assert "no room for a checkpoint" in refused(run, changed(config, max_steps=40))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tui_trainer.event_codec import decode, encode
 from tui_trainer.events import Event, Record
+from tui_trainer.runs.files import is_full_disk
 
 READ_BYTES = 1 << 18
 """Most bytes one `read` takes from the disk, so that a reader's tick stays short."""
@@ -17,7 +18,10 @@ MAX_LINE_BYTES = 1 << 22
 
 
 class EventLogWriter:
-    """Appends events; each is one `os.write`, so a crash can tear only the last line."""
+    """Appends events; each is one `os.write`, so a crash can tear only the last line.
+
+    What a full disk does not take waits in memory, in order, until there is room.
+    """
 
     def __init__(self, path: Path, segment: int, clock: Callable[[], float]) -> None:
         """Opens the log for appending.
@@ -31,21 +35,31 @@ class EventLogWriter:
         self._clock = clock
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         size = os.fstat(self._descriptor).st_size
-        self._is_torn = size > 0 and os.pread(self._descriptor, 1, size - 1) != b"\n"
+        is_torn = size > 0 and os.pread(self._descriptor, 1, size - 1) != b"\n"
+        self._waiting = b"\n" if is_torn else b""  # glued to the torn line, the next record would be lost with it
 
     def append(self, event: Event) -> None:
         """Writes one event.
 
         Raises:
-            OSError: when the disk is full or gone.
+            OSError: when the disk is gone; a full one is no error, see `flush`.
         """
-        line = encode(Record(self._clock(), self._segment, event))
-        if self._is_torn:  # Glued to the torn line, this record would be lost with it.
-            line = b"\n" + line
-        while line:
-            written = os.write(self._descriptor, line)
-            self._is_torn = written < len(line)
-            line = line[written:]
+        self._waiting += encode(Record(self._clock(), self._segment, event))
+        self.flush()
+
+    def flush(self) -> bool:
+        """Writes what waits; says whether nothing waits any more.
+
+        Raises:
+            OSError: when the disk is gone.
+        """
+        try:
+            while self._waiting:
+                self._waiting = self._waiting[os.write(self._descriptor, self._waiting) :]
+        except OSError as error:
+            if not is_full_disk(error):
+                raise
+        return not self._waiting
 
     def close(self) -> None:
         """Closes the file; a closed log takes no more events."""

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from tui_trainer.runs.files import read_json, replace_file
+from tui_trainer.runs.files import is_full_disk, read_json, replace_file
 
 INTERVAL_SECONDS = 1.0
 
@@ -39,6 +39,8 @@ class Status:
     phase_done: int = 0
     phase_total: int | None = None
     is_paused: bool = False
+    trouble: str = ""
+    """What keeps the trainer waiting and cannot be written to the log either: a full disk. Empty while all is well."""
     elapsed_seconds: float = 0.0
     heartbeat: float = 0.0
     progressed_at: float = 0.0
@@ -59,10 +61,20 @@ def read_status(path: Path) -> Status | None:
 def write_status(path: Path, status: Status) -> None:
     """Replaces the status of a run.
 
+    On a full disk it is written over the old one, which needs no room; a reader may then meet half of it, once.
+
     Raises:
-        OSError: when the disk is full or gone.
+        OSError: when the disk is gone, or full with no status on it yet.
     """
-    replace_file(path, json.dumps(asdict(status)).encode())
+    content = json.dumps(asdict(status)).encode()
+    try:
+        replace_file(path, content)
+    except OSError as error:
+        if not is_full_disk(error):
+            raise
+        with path.open("r+b") as file:
+            file.write(content.ljust(os.fstat(file.fileno()).st_size))
+            file.truncate()
 
 
 _UNKNOWN_OWNER: dict[str, Any] = {"pid": 0, "host": "", "boot_id": ""}
@@ -79,10 +91,19 @@ _TYPES = {field.name: _PLAIN[str(field.type)] for field in fields(Status)}
 class StatusFile:
     """Keeps `status.json` fresh. The trainer only changes a value in memory; the thread writes."""
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
-        """Prepares the thread; `start` begins to write."""
+    def __init__(
+        self, path: Path, clock: Callable[[], float] = time.time, elapsed: Callable[[], float] = lambda: 0.0
+    ) -> None:
+        """Prepares the thread; `start` begins to write.
+
+        Args:
+            path: of the file.
+            clock: Unix seconds.
+            elapsed: seconds that were trained so far; asked each second.
+        """
         self._path = path
         self._clock = clock
+        self._elapsed = elapsed
         self._status = Status(progressed_at=clock())
         self._is_closed = False
         self._woken = threading.Event()
@@ -99,9 +120,9 @@ class StatusFile:
         return self._status.step
 
     def update(self, **changes: Any) -> None:
-        """Something moved: remembers what, and that it did. Others wait for a change of state, so it is written now."""
+        """Something moved: remembers what, and that it did. A change that others wait for is written at once."""
         self._status = replace(self._status, progressed_at=self._clock(), **changes)
-        if "state" in changes:
+        if changes.keys() & {"state", "trouble"}:
             self._woken.set()
 
     def close(self, state: str) -> None:
@@ -121,6 +142,7 @@ class StatusFile:
 
     def _write(self) -> None:
         try:
-            write_status(self._path, replace(self._status, heartbeat=self._clock()))
+            elapsed = max(self._elapsed(), self._status.elapsed_seconds)
+            write_status(self._path, replace(self._status, heartbeat=self._clock(), elapsed_seconds=elapsed))
         except OSError:  # A full disk must not end the heartbeat: the next second may have room again.
             return

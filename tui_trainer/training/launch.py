@@ -13,7 +13,7 @@ from tui_trainer import places
 from tui_trainer.config import RunConfig
 from tui_trainer.events import Event, TerminalLost
 from tui_trainer.runs.directory import RunDirectory
-from tui_trainer.training.failures import EXIT_ERROR, EXIT_FINISHED, Refused, explain
+from tui_trainer.training.failures import EXIT_ERROR, EXIT_FINISHED, FullDisk, Refused, explain
 from tui_trainer.training.interruption import ProgramLink, StopRequested
 
 
@@ -107,7 +107,7 @@ class TrainingHandle:
             self.exit_code, self.failure = explain(error)
             if isinstance(error, Refused) or not self._has_directory():
                 self.run_dir = None
-            if self.exit_code == EXIT_ERROR:
+            if self.exit_code == EXIT_ERROR and not isinstance(error, FullDisk):
                 self._write_traceback()
         if not self._has_directory():
             self.run_dir = None

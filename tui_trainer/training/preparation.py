@@ -19,12 +19,14 @@ from tui_trainer.events import Event, RunStarted
 from tui_trainer.lr_schedule import settle_warmup
 from tui_trainer.model.mismatches import find_mismatches
 from tui_trainer.runs.directory import RunDirectory
+from tui_trainer.runs.event_log import EventLogWriter
 from tui_trainer.runs.files import replace_file
 from tui_trainer.runs.status import StatusFile
 from tui_trainer.training import resumption
 from tui_trainer.training.base import Base
 from tui_trainer.training.evaluator import Evaluator
 from tui_trainer.training.exactness import describe_machine, settle_threads
+from tui_trainer.training.full_disk import DiskSpace
 from tui_trainer.training.hardware import HardwareMeter
 from tui_trainer.training.interruption import ControlDesk, ProgramLink
 from tui_trainer.training.launch import NewRun, ResumedRun
@@ -36,6 +38,7 @@ from tui_trainer.training.progress import Progress
 from tui_trainer.training.resumption import Origin
 from tui_trainer.training.samples import SampleWriter
 from tui_trainer.training.steering import plan_steps
+from tui_trainer.training.stopwatch import Stopwatch
 from tui_trainer.training.text import Text, prepare_text
 from tui_trainer.training.trainer import Trainer
 from tui_trainer.training.updater import Updater
@@ -72,7 +75,8 @@ def prepare_trainer(
     device: torch.device,
     link: ProgramLink,
     status: StatusFile,
-    emit: Callable[[Event], None],
+    log: EventLogWriter,
+    stopwatch: Stopwatch,
     base: Base | None = None,
     notices: list[Notice] | None = None,
 ) -> Trainer:
@@ -85,10 +89,10 @@ def prepare_trainer(
         UserError: for data or a checkpoint that cannot be used, and for a run that is over.
         StopRequested: when it was stopped meanwhile.
     """
-    control = ControlDesk(run.control, link, emit)
+    control = ControlDesk(run.control, link, log.append)
     store = CheckpointStore(run.checkpoints)
     store.clean()
-    plan = _settle(run, request, store, control, status, emit, base, notices or [])
+    plan = _settle(run, request, store, control, status, log.append, base, notices or [])
     config, progress, text, origin = plan.config, plan.progress, plan.text, plan.origin
     _settle_sizes(plan, device)
     learner = _make_learner(run, plan, device)
@@ -105,10 +109,12 @@ def prepare_trainer(
         store=store,
         control=control,
         status=status,
-        emit=emit,
+        emit=log.append,
         write_config=lambda changed: write_config(run, changed),
         progress=progress,
         diagnosis=Diagnosis.from_state(origin.diagnosis) if origin else Diagnosis(),
+        stopwatch=stopwatch,
+        disk=DiskSpace(run, log, status, control, stopwatch),
     )
     _announce(run, trainer, plan)
     if origin and origin.is_changed:

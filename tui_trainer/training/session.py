@@ -27,13 +27,15 @@ from tui_trainer.runs.lock import RunLock
 from tui_trainer.runs.status import Status, StatusFile, read_status
 from tui_trainer.training.base import Base, load_base
 from tui_trainer.training.device import choose_device, is_here
-from tui_trainer.training.failures import Diverged, Refused, explain, full_disk_explained
+from tui_trainer.training.failures import Diverged, Refused, explain
+from tui_trainer.training.full_disk import full_disk_explained
 from tui_trainer.training.interruption import ProgramLink, StopRequested
 from tui_trainer.training.launch import NewRun, ResumedRun
 from tui_trainer.training.memory import release_memory
 from tui_trainer.training.notices import Notice
 from tui_trainer.training.preparation import prepare_trainer
 from tui_trainer.training.progress import Progress
+from tui_trainer.training.stopwatch import Stopwatch
 
 SILENT_SECONDS = 10.0
 """Without locks, a status that was written within this time means that its process lives."""
@@ -151,17 +153,20 @@ def _train(
     notices: list[Notice],
 ) -> None:
     """Trains, and records how it ended whatever happens."""
-    status, status_before = StatusFile(run.status_file), _read_if_there(run.status_file)
+    stopwatch = Stopwatch()
+    status = StatusFile(run.status_file, elapsed=lambda: stopwatch.seconds)
+    status_before = _read_if_there(run.status_file)
     log = EventLogWriter(run.event_log, last_segment(run.event_log) + 1, time.time)
     trainer, state, is_refused = None, "failed", False
     status.start()
     try:
         with full_disk_explained(run):
-            trainer = prepare_trainer(run, request, device, link, status, log.append, base, notices)
+            trainer = prepare_trainer(run, request, device, link, status, log, stopwatch, base, notices)
             reason = trainer.train()
             link.config = trainer.config
             state = "moving" if link.is_moving and reason == "stopped" else "finished"
             log.append(_ending(state, reason, trainer.progress))
+            trainer.disk.wait_for_log(trainer.progress.step)
         status.update(reason=reason)
     except BaseException as error:
         is_refused = trainer is None and isinstance(error, UserError | StopRequested)

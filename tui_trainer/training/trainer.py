@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from tui_trainer.checkpoints import CheckpointStore
 from tui_trainer.config import RunConfig
@@ -28,6 +29,7 @@ from tui_trainer.training.device import peak_memory_bytes
 from tui_trainer.training.evaluator import Evaluator
 from tui_trainer.training.exactness import describe_machine
 from tui_trainer.training.failures import BadState, OutOfMemory
+from tui_trainer.training.full_disk import DiskSpace
 from tui_trainer.training.hardware import HardwareMeter
 from tui_trainer.training.interruption import ControlDesk, PauseRequested, StopRequested
 from tui_trainer.training.learner import Learner, find_non_finite
@@ -60,10 +62,12 @@ class Trainer:
     write_config: Callable[[RunConfig], None]
     progress: Progress
     diagnosis: Diagnosis
+    stopwatch: Stopwatch
+    disk: DiskSpace
 
     def __post_init__(self) -> None:
         self.schedule = make_schedule(self.config.training, self.max_steps)
-        self._stopwatch = Stopwatch(self.progress.elapsed_seconds)
+        self.stopwatch.add(self.progress.elapsed_seconds)
         self._judged_step: int | None = None
         self._is_saved = self.store.pointer("last") == self.progress.step
         self._notices: list[str] = []
@@ -79,6 +83,7 @@ class Trainer:
             OutOfMemory: when one sequence at a time is too much; the last complete step is saved.
         """
         self.learner.model.train()
+        self.disk.is_patient = True
         try:
             return self._loop()
         except StopRequested:
@@ -108,7 +113,7 @@ class Trainer:
         self.save_last()
         self._enter("paused", None)
         self.status.update(is_paused=True)  # a stop leaves it so: who takes the run over goes on with the pause
-        with self._stopwatch.held():
+        with self.stopwatch.held():
             self.control.wait_while_paused(self._meet_while_paused)
         self.status.update(is_paused=False)
         self._enter("training", self.max_steps)
@@ -120,6 +125,9 @@ class Trainer:
     def _advance(self) -> str | None:
         """One round of the loop; says why the run is over, when it is."""
         self.control.step = self.progress.step
+        if self.disk.is_short():
+            self.disk.wait_for_log(self.progress.step)
+            self._enter("training", self.max_steps)
         has_met = meet_wishes(self)
         is_evaluated = self._evaluation_is_due()
         is_best = is_evaluated and self.evaluate()
@@ -146,7 +154,7 @@ class Trainer:
 
     def _step(self) -> None:
         """One optimizer update, or, when it is interrupted or skipped, none."""
-        started = time.monotonic()
+        started = self.stopwatch.seconds
         step, batch = self.progress.step + 1, self.progress.next_batch
         outcome = self.updater.update(
             self.train_windows.batch(batch),
@@ -165,7 +173,7 @@ class Trainer:
         self._note_time()
         self.status.update(step=step, phase_done=step, elapsed_seconds=self.progress.elapsed_seconds)
         if step % self.config.training.log_interval == 0 or step == self.max_steps:
-            tokens_per_second = self.config.tokens_per_step / max(time.monotonic() - started, 1e-9)
+            tokens_per_second = self.config.tokens_per_step / max(self.stopwatch.seconds - started, 1e-9)
             epoch, memory = self.train_windows.epoch_of(batch), peak_memory_bytes(self.learner.device)
             self.tell(step_report(self.progress, epoch, outcome, tokens_per_second, memory))
         if sampled := self.hardware.look(step):
@@ -217,7 +225,7 @@ class Trainer:
 
         Only what was planned counts for the patience: nobody ends a run early by looking often.
         """
-        started, is_planned = time.monotonic(), self._evaluation_is_due()
+        started, is_planned = self.stopwatch.seconds, self._evaluation_is_due()
         self._enter("evaluating", len(self.evaluator))
         train, val = self.evaluator.measure(self.learner, self._note_batch, self._note_fewer_rows)
         progress = self.progress
@@ -233,7 +241,7 @@ class Trainer:
         self._is_saved = False
         self._note_time()
         epoch = self.train_windows.epoch_of(max(1, progress.next_batch - 1))
-        self.tell(evaluation_report(progress, epoch, train, val, is_best, time.monotonic() - started))
+        self.tell(evaluation_report(progress, epoch, train, val, is_best, self.stopwatch.seconds - started))
         return is_best
 
     def _note_batch(self, done: int) -> None:
@@ -271,7 +279,7 @@ class Trainer:
         Raises:
             BadState: when it holds a number that is not finite; nothing is saved.
         """
-        started = time.monotonic()
+        started = self.stopwatch.seconds
         self._enter("saving", None)
         progress = self.progress
         self._note_time()
@@ -280,28 +288,34 @@ class Trainer:
             raise BadState(f"step {progress.step}: {name} is not finite")
         if progress.step > progress.failed_step:
             progress.rollbacks = 0
-        path = self.store.save(
+        save = partial(
+            self.store.save,
             progress.step,
             tensors,
-            {
-                "progress": progress.as_state(),
-                "scaler": self.learner.scaler_state(),
-                "diagnosis": self.diagnosis.as_state(),
-                "machine": describe_machine(self.learner),
-                "config": self.config.model_dump(mode="json"),
-            }
-            | ({"replaced_config": replaces.model_dump(mode="json")} if replaces else {}),
+            self._state(replaces),
             {"val_loss": progress.val_loss if progress.evaluated_step == progress.step else None},
             is_best=is_best,
             is_stable=progress.step == self.schedule.stable_until,
             keep=self.config.training.keep_checkpoints,
         )
+        path = self.disk.wait_for(save, progress.step)
         self._is_saved = True
-        self.tell(CheckpointSaved(progress.step, path.name, is_best, round(time.monotonic() - started, 3)))
+        self.tell(CheckpointSaved(progress.step, path.name, is_best, round(self.stopwatch.seconds - started, 3)))
         if progress.step > self._first_step:
             for rule in self._notices:
                 self.tell(AdviceCleared(rule, progress.step))
             self._notices = []
+
+    def _state(self, replaces: RunConfig | None) -> dict[str, Any]:
+        """What a checkpoint holds beside the tensors."""
+        state = {
+            "progress": self.progress.as_state(),
+            "scaler": self.learner.scaler_state(),
+            "diagnosis": self.diagnosis.as_state(),
+            "machine": describe_machine(self.learner),
+            "config": self.config.model_dump(mode="json"),
+        }
+        return state | ({"replaced_config": replaces.model_dump(mode="json")} if replaces else {})
 
     def notice(self, rule: str, evidence: str, remedy: str) -> None:
         """Says something about how the run goes on; it stands until the next save of a later step."""
@@ -330,7 +344,7 @@ class Trainer:
         replaced, self.config, self.max_steps = self.config, config, max_steps
         self._is_saved = False
         self.save_last(replaces=replaced)
-        self.write_config(config)
+        self.disk.wait_for(partial(self.write_config, config), self.progress.step)
         self.status.update(max_steps=max_steps)
         is_replanned = before.max_steps != max_steps
         if is_replanned and (change := describe_change(before, self.schedule, self.progress.step)):
@@ -352,4 +366,4 @@ class Trainer:
         self.control.check()
 
     def _note_time(self) -> None:
-        self.progress.elapsed_seconds = self._stopwatch.seconds
+        self.progress.elapsed_seconds = self.stopwatch.seconds
