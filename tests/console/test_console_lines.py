@@ -90,7 +90,7 @@ def test_every_figure_of_the_screen_is_in_the_lines(make_run):
         "tokens seen": f"{numbers.short(step.tokens_seen)} tokens seen",
         "speed": f"{numbers.short(follower.state.tokens_per_second)} tok/s",
         "memory": numbers.size(step.peak_memory_bytes),
-        "time": f"{numbers.duration(step.elapsed_seconds)} gone",
+        "time": f"{numbers.duration(step.elapsed_seconds)} elapsed",
         "train eval": f"train loss {numbers.loss(evaluation.train_eval_loss)}",
         "train eval perplexity": f"ppl {numbers.perplexity(evaluation.train_eval_perplexity)}",
         "train eval accuracy": f"acc {numbers.percent(evaluation.train_eval_accuracy)}",
@@ -275,7 +275,7 @@ def test_what_is_not_known_is_a_dash(make_run):
     unknown = {"train_loss": None, "train_perplexity": None, "train_accuracy": None, "grad_norm": None}
     step = {"step": 1, "epoch": 1, "tokens_seen": 8, "elapsed_seconds": 0.0, "learning_rate": 0.1, "is_clipped": False}
     evaluation = dict.fromkeys(EvaluationCompleted.__dataclass_fields__) | {
-        "step": 1, "epoch": 1, "elapsed_seconds": 0.0, "is_best": False, "seconds": 0.0,
+        "step": 1, "epoch": 1, "elapsed_seconds": 0.0, "is_best": False, "seconds": 0.0, "is_noise": False,
     }  # fmt: skip
     write(
         run,

@@ -83,6 +83,7 @@ def step(number: int, loss: float | None = 4.214, **changes) -> StepCompleted:
 def evaluation(number: int, val_loss: float = 4.3, train_loss: float = 4.2, *, is_best: bool = True):
     values = dict.fromkeys(EvaluationCompleted.__dataclass_fields__, 1.0)
     values |= {"step": number, "epoch": 1, "val_loss": val_loss, "train_eval_loss": train_loss, "is_best": is_best}
+    values["is_noise"] = False
     return EvaluationCompleted(**(values | {"val_perplexity": math.exp(val_loss)}))
 
 
@@ -292,7 +293,7 @@ def test_what_is_not_known_is_said_to_be_unknown(make_run):
     run = make_run()
     unknown = {"train_loss": None, "train_perplexity": None, "train_accuracy": None, "grad_norm": None}
     nothing = dict.fromkeys(EvaluationCompleted.__dataclass_fields__) | {
-        "step": 1, "epoch": 1, "elapsed_seconds": 0.0, "is_best": False, "seconds": 0.0,
+        "step": 1, "epoch": 1, "elapsed_seconds": 0.0, "is_best": False, "seconds": 0.0, "is_noise": False,
     }  # fmt: skip
     write(run, start(), step(1, **unknown), EvaluationCompleted(**nothing), *map(step, range(2, 20)))
     lines = lines_of(run)

@@ -37,8 +37,8 @@ async def test_every_figure_is_on_the_screen(services, record_of):
     async with app.run_test(size=(120, 40)) as pilot:
         await catch_up(pilot)
         shown = text_of(app)
-    for figure in ("1,220 / 2,244", "epoch 2 / 2", "54 %", "26 s gone", "s left", "3.715", "41.06", "21.5 %", "3.824",
-                   "4.255", "70.45", "17.5 %", "2.031", "5.2e-4", "2.344", "469 MB", "536 k", "tokens / s",
+    for figure in ("1,220 / 2,244", "epoch 2 / 2", "54 %", "26 s elapsed", "s left", "3.715", "41.06", "21.5 %",
+                   "3.824", "4.255", "70.45", "17.5 %", "2.031", "5.2e-4", "2.344", "469 MB", "536 k", "tokens / s",
                    "val −0.048 in 78"):  # fmt: skip
         assert figure in shown, figure
 

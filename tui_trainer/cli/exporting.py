@@ -16,7 +16,7 @@ from tui_trainer.runs.catalogue import find_run
 
 
 def export(
-    run_name: str, form: str, target: Path, quantize: str | None, checkpoint: str, data: tuple[str, ...]
+    run_name: str, form: str, target: Path, quantize: str | None, checkpoint: str, data: tuple[str, ...] = ()
 ) -> None:
     """Exports a checkpoint and prints what was measured; `data` is where the run's text is now, if it has moved.
 

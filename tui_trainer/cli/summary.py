@@ -46,7 +46,8 @@ def ways_on(follower: RunFollower) -> dict[str, str]:
     prompt = next(iter(follower.config.sampling.prompts), "The ")
     # A prompt with a line end cannot be typed on one line; `generate` takes the same one when it is given none.
     argument = f" {shlex.quote(prompt)}" if prompt.isprintable() else ""
-    ways = {"generate": f"{program} generate {path}{argument}"} if follower.state.best else {}
+    has_checkpoint = follower.state.best_checkpoint_step is not None
+    ways = {"generate": f"{program} generate {path}{argument}"} if has_checkpoint else {}
     if ways and follower.state.started and follower.state.started.base:
         ways["compare"] = f"{program} compare {path}"
     if judge(follower.status, time.time()) in (Liveness.ALIVE, Liveness.STALE):

@@ -38,7 +38,9 @@ def progress(follower: RunFollower) -> str:
 def evaluation(event: EvaluationCompleted, state: RunState) -> str:
     """What an evaluation measured, beside the best."""
     best = state.best
-    if event.is_best:
+    if event.is_noise:
+        beside = f" plus or minus {loss(event.val_loss_error)}, which is noise: there are too few tokens"
+    elif event.is_best:
         beside = ", the best so far"
     elif best and best.step < event.step:
         beside = f", not better than {loss(best.val_loss)} at step {whole(best.step)}"
@@ -50,6 +52,8 @@ def evaluation(event: EvaluationCompleted, state: RunState) -> str:
 
 def best(state: RunState) -> str:
     """The best evaluation, and whether its checkpoint can speak."""
+    if state.best is None and state.evaluation and state.evaluation.is_noise:
+        return "There is no best: the validation text is too short to tell. The newest checkpoint is used."
     if state.best is None:
         return "There is no evaluation yet."
     found = state.best
@@ -73,7 +77,7 @@ def standing(follower: RunFollower) -> list[str]:
         lines.append(best(state))
     if state.step:
         lines.append(_machinery(state))
-    return lines + [advice(each) for each in state.standing_advice]
+    return lines + [advice(each) for each in follower.standing_advice]
 
 
 def place(follower: RunFollower) -> list[str]:

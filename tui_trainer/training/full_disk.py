@@ -94,8 +94,8 @@ class DiskSpace:
         """In the log, or, where that takes no line either, in the status."""
         what = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error).splitlines()[0]
         evidence = f"{what}; step {saved:,} is saved"
-        self._log.append(AdviceRaised(RULE, "wrong", evidence, REMEDY, step, {}))
-        self._status.update(phase="waiting_for_disk", trouble=f"{evidence}\n{REMEDY}" if self.is_short() else "")
+        self._log.append(AdviceRaised(RULE, "wrong", evidence, REMEDY, step, {}, "start"))
+        self._status.update(phase="waiting_for_disk", trouble=f"{evidence}. {REMEDY}" if self.is_short() else "")
 
     def _wait(self, step: int, saved: int) -> None:
         with self._stopwatch.held():

@@ -9,14 +9,14 @@ from typing import Any
 import torch
 
 from tui_trainer.checkpoints import CheckpointStore
-from tui_trainer.config import RunConfig, to_toml
+from tui_trainer.config import RunConfig, TrainingConfig, to_toml
 from tui_trainer.data.baseline import unigram_loss
 from tui_trainer.data.batches import TrainingWindows
 from tui_trainer.diagnosis import Diagnosis
 from tui_trainer.errors import UserError
 from tui_trainer.estimates import evaluation_batch_size
 from tui_trainer.events import Event, RunStarted
-from tui_trainer.lr_schedule import settle_warmup
+from tui_trainer.lr_schedule import explain_long_warmup, settle_warmup
 from tui_trainer.model.mismatches import find_mismatches
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.runs.event_log import EventLogWriter
@@ -56,6 +56,8 @@ class Plan:
     origin: Origin | None
     base: Base | None
     given_notices: list[Notice]
+    wanted: TrainingConfig
+    """As it was asked for: the warm-up may be longer than the run."""
 
     @property
     def vocab_size(self) -> int:
@@ -66,7 +68,10 @@ class Plan:
         """What is to be said about this start."""
         base = self.base
         of_base = [*base.notices, *base.explain_context(self.config.model.context_length)] if base else []
-        return [*self.given_notices, *(self.origin.notices if self.origin else []), *of_base, *self.text.notices]
+        of_start = self.origin.notices if self.origin else []
+        warmup = explain_long_warmup(self.wanted, self.max_steps)
+        of_plan = [Notice("warmup", *warmup)] if warmup else []
+        return [*self.given_notices, *of_start, *of_plan, *of_base, *self.text.notices]
 
 
 def prepare_trainer(
@@ -157,7 +162,8 @@ def _settle(
         origin = resumption.follow_plan(store, origin, (before, plan_steps(before, windows)), (config, max_steps))
         origin = resumption.accept_changed_text(origin) if text.is_changed else origin
         progress = origin.progress
-    return Plan(_with_warmup(config, max_steps), max_steps, text, windows, progress, origin, base, notices)
+    plan = _with_warmup(config, max_steps)
+    return Plan(plan, max_steps, text, windows, progress, origin, base, notices, config.training)
 
 
 def write_config(run: RunDirectory, config: RunConfig) -> None:
@@ -219,7 +225,7 @@ def _announce(run: RunDirectory, trainer: Trainer, plan: Plan) -> None:
     """The run is ready; what is to be said about its start follows."""
     trainer.tell(_started(run, trainer, plan.text, plan.origin))
     for notice in plan.notices():
-        trainer.notice(notice.rule, notice.evidence, notice.remedy)
+        trainer.notice(notice)
 
 
 def _started(run: RunDirectory, trainer: Trainer, text: Text, origin: Origin | None) -> RunStarted:

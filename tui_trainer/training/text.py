@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tui_trainer.config import DataConfig, RunConfig
-from tui_trainer.data.batches import check_lengths
+from tui_trainer.data.batches import check_lengths, explain_repetition
 from tui_trainer.data.corpus import Corpus, open_corpus
 from tui_trainer.data.tokenizers import CharTokenizer, Tokenizer, load_tokenizer
 from tui_trainer.data.tokens import OnProgress, TokenSplit, find_tokens, prepare_tokens, tokens_key
@@ -96,6 +96,8 @@ def _new_text(run: RunDirectory, config: RunConfig, control: ControlDesk, on_pro
     tokenizer, split = prepare_tokens(corpus, config.data, tokenizer=known, on_progress=on_progress, spare=run.tokens)
     tokenizer.save(run.tokenizer)
     notices = _explain_unknown(corpus, tokenizer, control) if has_base else ()
+    if repetition := explain_repetition(split, config):
+        notices += (Notice("tokenizer", *repetition),)
     key = tokens_key(split.fingerprint, tokenizer.fingerprint, config.data.val_fraction)
     return Text(corpus.name, tokenizer, split, key, seen, notices=notices)
 

@@ -11,7 +11,7 @@ from typing import Any
 from tui_trainer.checkpoints import CheckpointStore
 from tui_trainer.config import RunConfig
 from tui_trainer.data.batches import TrainingWindows
-from tui_trainer.diagnosis import Diagnosis, has_lost_patience
+from tui_trainer.diagnosis import Diagnosis, has_lost_patience, is_noise_below
 from tui_trainer.events import (
     AdviceCleared,
     AdviceRaised,
@@ -22,7 +22,7 @@ from tui_trainer.events import (
     RolledBack,
     StepSkipped,
 )
-from tui_trainer.lr_schedule import describe_change, make_schedule
+from tui_trainer.lr_schedule import describe_change, explain_long_warmup, make_schedule
 from tui_trainer.runs.status import StatusFile
 from tui_trainer.training import recovery
 from tui_trainer.training.device import peak_memory_bytes
@@ -33,6 +33,7 @@ from tui_trainer.training.full_disk import DiskSpace
 from tui_trainer.training.hardware import HardwareMeter
 from tui_trainer.training.interruption import ControlDesk, PauseRequested, StopRequested
 from tui_trainer.training.learner import Learner, find_non_finite
+from tui_trainer.training.notices import Notice
 from tui_trainer.training.progress import Progress
 from tui_trainer.training.reports import evaluation_report, step_report
 from tui_trainer.training.resumption import EXTENSION_REMEDY
@@ -41,6 +42,11 @@ from tui_trainer.training.step import Skipped
 from tui_trainer.training.stopwatch import Stopwatch
 from tui_trainer.training.updater import Updater
 from tui_trainer.training.wishes import meet_wishes
+
+LEAST_LOGGED_STEPS = 50
+"""Of a run, whatever `log_interval`: with fewer there would be no curve."""
+LOGGED_AT_START = 5
+"""The first figures, and enough steps to tell the time left."""
 
 
 @dataclass
@@ -172,12 +178,17 @@ class Trainer:
         self._is_saved = False
         self._note_time()
         self.status.update(step=step, phase_done=step, elapsed_seconds=self.progress.elapsed_seconds)
-        if step % self.config.training.log_interval == 0 or step == self.max_steps:
+        if self._is_logged(step):
             tokens_per_second = self.config.tokens_per_step / max(self.stopwatch.seconds - started, 1e-9)
             epoch, memory = self.train_windows.epoch_of(batch), peak_memory_bytes(self.learner.device)
             self.tell(step_report(self.progress, epoch, outcome, tokens_per_second, memory))
         if sampled := self.hardware.look(step):
             self.emit(sampled)
+
+    def _is_logged(self, step: int) -> bool:
+        """Whatever the interval, there are enough figures for the curves, and the first ones come at once."""
+        interval = min(self.config.training.log_interval, max(1, self.max_steps // LEAST_LOGGED_STEPS))
+        return step <= LOGGED_AT_START or step % interval == 0 or step == self.max_steps
 
     def learning_rate(self, step: int) -> float:
         """The planned rate, lowered by each roll-back."""
@@ -231,17 +242,19 @@ class Trainer:
         progress = self.progress
         if not (math.isfinite(train.loss) and math.isfinite(val.loss)):
             raise BadState(f"step {progress.step}: train loss {train.loss:g}, validation loss {val.loss:g}")
-        is_best = progress.best_val_loss is None or val.loss < progress.best_val_loss
+        is_noise = is_noise_below(val.tokens)
+        is_best = is_noise or progress.best_val_loss is None or val.loss < progress.best_val_loss
         if is_best:
             progress.best_val_loss, progress.best_step = val.loss, progress.step
         progress.evaluated_step, progress.val_loss = progress.step, val.loss
-        if is_planned:
+        if is_planned and not is_noise:
             progress.val_losses.append(val.loss)
             self._judged_step = progress.step
         self._is_saved = False
         self._note_time()
         epoch = self.train_windows.epoch_of(max(1, progress.next_batch - 1))
-        self.tell(evaluation_report(progress, epoch, train, val, is_best, self.stopwatch.seconds - started))
+        seconds = self.stopwatch.seconds - started
+        self.tell(evaluation_report(progress, epoch, train, val, seconds, is_best=is_best, is_noise=is_noise))
         return is_best
 
     def _note_batch(self, done: int) -> None:
@@ -317,11 +330,11 @@ class Trainer:
         }
         return state | ({"replaced_config": replaces.model_dump(mode="json")} if replaces else {})
 
-    def notice(self, rule: str, evidence: str, remedy: str) -> None:
-        """Says something about how the run goes on; it stands until the next save of a later step."""
-        self._notices.append(rule)
+    def notice(self, notice: Notice) -> None:
+        """Says something about this start, or about another plan; it stands until a later step is saved."""
+        self._notices.append(notice.rule)
         self._first_step = self.progress.step
-        self.tell(AdviceRaised(rule, "note", evidence, remedy, self.progress.step, {}))
+        self.tell(AdviceRaised(notice.rule, "note", notice.evidence, notice.remedy, self.progress.step, {}, "start"))
 
     def save_last(self, replaces: RunConfig | None = None) -> None:
         """Saves the last complete step; when its weights are not finite, the step it goes back to."""
@@ -348,7 +361,9 @@ class Trainer:
         self.status.update(max_steps=max_steps)
         is_replanned = before.max_steps != max_steps
         if is_replanned and (change := describe_change(before, self.schedule, self.progress.step)):
-            self.notice("schedule", change, EXTENSION_REMEDY)
+            self.notice(Notice("schedule", change, EXTENSION_REMEDY))
+        if too_long := explain_long_warmup(config.training, max_steps):
+            self.notice(Notice("warmup", *too_long))
 
     def tell(self, event: Event) -> None:
         """Records a fact, and what it means."""
