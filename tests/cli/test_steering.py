@@ -13,6 +13,7 @@ from tui_trainer.cli import steering
 from tui_trainer.errors import UserError
 from tui_trainer.event_codec import encode
 from tui_trainer.events import ControlApplied, ControlDiscarded, Record
+from tui_trainer.monitor.run_list import find_running
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.runs.files import replace_file
 from tui_trainer.runs.status import Status, boot_id
@@ -90,6 +91,17 @@ def test_a_copy_of_a_run_that_trains_takes_no_commands(run, tmp_path):
             send(str(tmp_path / "mirror"), "save", None)
         assert f"trains {run.path}; name that directory instead" in str(error.value)
     assert list((tmp_path / "mirror" / "control").iterdir()) == []
+
+
+def test_the_run_that_trains_is_not_its_copy(run, tmp_path):
+    """`attach` without a name: the copy says that it trains, too, and with a process that lives."""
+    write_status(run, directory=str(run.path))
+    copies = [RunDirectory(tmp_path / name) for name in ("fresh", "silent")]
+    for copy in copies:
+        shutil.copytree(run.path, copy.path)
+    write_status(copies[1], directory=str(run.path), heartbeat=time.time() - 11)
+    assert find_running([*copies, run], time.time()) == [run]
+    assert find_running(copies, time.time()) == copies[:1], "who sees only a mirror watches that"
 
 
 def test_a_run_that_was_renamed_while_it_trains_takes_no_commands(run, tmp_path):
