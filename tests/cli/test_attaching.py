@@ -6,7 +6,7 @@ import os
 import sys
 from types import SimpleNamespace
 
-from tui_trainer.cli import plain, screen
+from tui_trainer.cli import attaching, plain, screen
 from tui_trainer.cli.attached_run import AttachedRun
 from tui_trainer.cli.attaching import attach
 from tui_trainer.cli.plain_input import TypedLines
@@ -31,6 +31,27 @@ def test_the_lines_for_people_begin_with_the_beginning_too(make_long_run, capsys
     assert lines[0].startswith("started r") and lines[-1].startswith("ended   completed")
     assert len([line for line in lines if line.startswith("eval ")]) == 1
     assert len([line for line in lines if line.startswith("step ")]) > 40
+
+
+def test_each_line_of_a_mirrored_run_comes_once(make_long_run, monkeypatch, capsys):
+    """Its log is replaced by a longer copy at each look, once by an older one."""
+    monkeypatch.setattr(attaching, "POLL_SECONDS", 0.0)
+    run = make_long_run(END)
+    lines = run.event_log.read_bytes().splitlines(keepends=True)
+    copies = iter([3, 40, 41, 30, 200, 200, len(lines)])
+
+    def copy_next(attached: AttachedRun) -> bool:
+        copied = next(copies, None)
+        if copied:
+            copy = run.path / ".events"
+            copy.write_bytes(b"".join(lines[:copied]))
+            copy.replace(run.event_log)
+        return copied is not None
+
+    monkeypatch.setattr(AttachedRun, "is_alive", copy_next)
+    assert attach(str(run.path), is_readonly=False, headless=True, json=True) == 0
+    printed = [json.loads(line)["time"] for line in capsys.readouterr().out.splitlines()]
+    assert printed == [json.loads(line)["time"] for line in lines]
 
 
 def test_it_ends_when_nobody_reads_any_more(make_long_run, monkeypatch):

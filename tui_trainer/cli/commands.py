@@ -158,7 +158,9 @@ def train(
         raise UserError(chosen.problem)
     if chosen.config.base.path is not None:
         find_base(chosen.config.base.path)
-    open_corpus(chosen.config.data)  # so that a missing file is said here and not on a screen that opens first
+    corpus = open_corpus(chosen.config.data)  # a missing file is said here and not on a screen that opens first
+    if corpus.skipped:
+        typer.echo(corpus.name, err=True)
     request = NewRun(chosen.config, chosen.name, run_dir, device)
     is_outliving = _is_outliving(on_hangup)
     if is_plain:

@@ -27,7 +27,7 @@ from tui_trainer.monitor.forecast import make_forecast, remember_past_runs
 from tui_trainer.monitor.liveness import Liveness, judge
 from tui_trainer.monitor.safe_text import safe_line
 from tui_trainer.presets import Preset, change_presets, list_presets
-from tui_trainer.runs.catalogue import find_run, list_runs
+from tui_trainer.runs.catalogue import find_run, list_runs, name_of
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.runs.event_log import last_segment
 from tui_trainer.training.launch import NewRun, ResumedRun, ignore_directory
@@ -87,7 +87,7 @@ def attach(name: str | None, *, is_readonly: bool) -> int:
     run = find_run(name) if name else find_the_one()
     if run is None:
         runs = list_runs()[:MAX_RUNS]
-        index, exit_code = _choose([Choice(run.run_id, run_sentence(run, time.time())) for run in runs], lines)
+        index, exit_code = _choose([Choice(name_of(run), run_sentence(run, time.time())) for run in runs], lines)
         if index is None:
             return exit_code
         run = runs[index]

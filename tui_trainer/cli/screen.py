@@ -12,6 +12,7 @@ from tui_trainer.cli.attached_run import AttachedRun
 from tui_trainer.cli.console_log import ConsoleLog
 from tui_trainer.cli.own_training import OwnTraining
 from tui_trainer.cli.signals import SignalWatcher
+from tui_trainer.cli.steering import refuse_elsewhere
 from tui_trainer.cli.summary import summary_lines
 from tui_trainer.cli.terminal_loss import TerminalLoss
 from tui_trainer.cli.watching import finish
@@ -112,6 +113,7 @@ def _make_app(program: _Program, what: Shown, is_readonly: bool, new_app: Callab
 
 
 def _steer(run: RunDirectory, action: str, value: Any) -> str:
+    refuse_elsewhere(run)
     return send_command(run.control, action, name_requester(), value)
 
 

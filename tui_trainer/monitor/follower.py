@@ -114,8 +114,10 @@ class RunFollower:
             has_more = self._backfill.fold(self._reader.offset)
             if self._backfill.offset == self._reader.offset:
                 self.state, self._backfill = self._backfill.state, None
-            elif not has_more:  # the log is gone: there will be no more of it than the glimpse
+            elif not has_more and not self.run.event_log.exists():  # there will be no more of it than the glimpse
                 self._backfill = None
+            elif not has_more:  # a mirror has put an older copy there: the rest comes with the next one
+                return False
             elif clock() >= until:
                 break
         return self._backfill is not None

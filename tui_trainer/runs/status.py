@@ -47,6 +47,10 @@ class Status:
     pid: int = field(default_factory=os.getpid)
     host: str = field(default_factory=socket.gethostname)
     boot_id: str = field(default_factory=boot_id)
+    directory: str = ""
+    """That of the run, where its process takes commands; empty in a status of an older version."""
+    is_elsewhere: bool = False
+    """Whether it was read from another directory, a copy or the same one renamed. Not in the file."""
 
 
 def read_status(path: Path) -> Status | None:
@@ -55,7 +59,8 @@ def read_status(path: Path) -> Status | None:
     if content is None:
         return None
     known = {name: value for name, value in content.items() if type(value) in _TYPES.get(name, ())}
-    return Status(**{**_UNKNOWN_OWNER, **known})
+    status = Status(**{**_UNKNOWN_OWNER, **known})
+    return replace(status, is_elsewhere=_is_elsewhere(status, path.parent.absolute()))
 
 
 def write_status(path: Path, status: Status) -> None:
@@ -66,7 +71,9 @@ def write_status(path: Path, status: Status) -> None:
     Raises:
         OSError: when the disk is gone, or full with no status on it yet.
     """
-    content = json.dumps(asdict(status)).encode()
+    values = asdict(status)
+    del values["is_elsewhere"]
+    content = json.dumps(values).encode()
     try:
         replace_file(path, content)
     except OSError as error:
@@ -77,6 +84,18 @@ def write_status(path: Path, status: Status) -> None:
             file.truncate()
 
 
+def _is_elsewhere(status: Status, read_in: Path) -> bool:
+    """Only on the machine of its process: on another one, the same directory may have another path."""
+    if status.directory in ("", str(read_in)) or (status.host, status.boot_id) != (socket.gethostname(), boot_id()):
+        return False
+    try:
+        return not read_in.samefile(status.directory)
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError):  # it cannot be looked at, or is no path
+        return False
+
+
 _UNKNOWN_OWNER: dict[str, Any] = {"pid": 0, "host": "", "boot_id": ""}
 _PLAIN: dict[str, tuple[type, ...]] = {
     "str": (str,),
@@ -85,7 +104,7 @@ _PLAIN: dict[str, tuple[type, ...]] = {
     "int | None": (int, type(None)),
     "float": (float, int),
 }
-_TYPES = {field.name: _PLAIN[str(field.type)] for field in fields(Status)}
+_TYPES = {field.name: _PLAIN[str(field.type)] for field in fields(Status) if field.name != "is_elsewhere"}
 
 
 class StatusFile:
@@ -104,7 +123,7 @@ class StatusFile:
         self._path = path
         self._clock = clock
         self._elapsed = elapsed
-        self._status = Status(progressed_at=clock())
+        self._status = Status(progressed_at=clock(), directory=str(path.parent.absolute()))
         self._is_closed = False
         self._woken = threading.Event()
         self._thread = threading.Thread(target=self._run, name="status", daemon=True)
