@@ -412,3 +412,37 @@ def test_a_bug_before_the_first_checkpoint_leaves_no_run_but_its_traceback(
     ]
     assert "preparation.py" in log.read_text()
     assert nothing_left(tmp_path)
+
+
+# What belongs to the whole process
+
+
+def test_a_training_leaves_random_numbers_and_threads_of_its_process_as_they_were(
+    config: RunConfig, run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = torch.get_num_threads()
+    torch.manual_seed(123)
+    expected = torch.rand(3).tolist()
+    torch.manual_seed(123)
+    trained(config, run.path)
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    try:
+        torch.set_num_threads(2)
+        assert train(ResumedRun(run, changed(run.read_config(), max_steps=25), "cpu")).exit_code == 0
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.rand(3).tolist() == expected
+
+
+def test_two_trainings_in_one_process_would_share_random_numbers(
+    config: RunConfig, run: RunDirectory, tmp_path: Path
+) -> None:
+    first = launch(new(changed(config, max_steps=100_000), run))
+    wait_for_a_step(first, run)
+    second = train(new(config, RunDirectory(tmp_path / "second")))
+    assert second.exit_code == 1 and "one training at a time" in str(second.failure)
+    assert not (tmp_path / "second").exists()
+    first.stop()
+    first.join(60)
+    assert first.exit_code == 0

@@ -6,8 +6,9 @@ import contextlib
 import math
 import os
 import socket
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +26,7 @@ from tui_trainer.runs.event_log import EventLogWriter, last_segment
 from tui_trainer.runs.files import replace_file
 from tui_trainer.runs.lock import RunLock
 from tui_trainer.runs.status import Status, StatusFile, read_status
+from tui_trainer.training import random_state
 from tui_trainer.training.base import Base, load_base
 from tui_trainer.training.device import choose_device, is_here
 from tui_trainer.training.failures import Diverged, Refused, explain
@@ -37,6 +39,7 @@ from tui_trainer.training.preparation import prepare_trainer
 from tui_trainer.training.progress import Progress
 from tui_trainer.training.stopwatch import Stopwatch
 
+_is_training = threading.Lock()
 SILENT_SECONDS = 10.0
 """Without locks, a status that was written within this time means that its process lives."""
 
@@ -58,6 +61,13 @@ def hold_session(request: NewRun | ResumedRun, link: ProgramLink, announce: Call
         StopRequested: when it was stopped before there was anything to keep.
     """
     device = choose_device(_device_name(request))
+    with own_torch_settings(device):
+        _hold_session(request, device, link, announce)
+
+
+def _hold_session(
+    request: NewRun | ResumedRun, device: torch.device, link: ProgramLink, announce: Callable[[RunDirectory], None]
+) -> None:
     base = _load_base(request)
     request = _with_absolute_paths(request, base)
     run = request.run if isinstance(request, ResumedRun) else _make_directory(request, base)
@@ -73,6 +83,20 @@ def hold_session(request: NewRun | ResumedRun, link: ProgramLink, announce: Call
         raise
     finally:
         release_memory(device)  # another process may need the room: that is what a handover is for
+
+
+@contextlib.contextmanager
+def own_torch_settings(device: torch.device) -> Iterator[None]:
+    """Torch's random numbers and threads belong to the process: one training at a time has them, and puts them back."""
+    if not _is_training.acquire(blocking=False):
+        raise RuntimeError("one training at a time: torch's random numbers belong to the whole process")
+    threads, numbers = torch.get_num_threads(), random_state.capture(device)
+    try:
+        yield
+    finally:
+        random_state.restore(numbers, device)
+        torch.set_num_threads(threads)
+        _is_training.release()
 
 
 def _device_name(request: NewRun | ResumedRun) -> str:
