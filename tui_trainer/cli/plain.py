@@ -160,7 +160,7 @@ def _say_place(follower: RunFollower, *, is_alive: bool) -> None:
 
 def _say_goodbye(follower: RunFollower) -> None:
     """What came of it, where it is, and how to go on."""
-    follower.drain()
+    follower.catch_up()
     state = follower.state
     if not state.ended and judge(follower.status, time.time()) is Liveness.DEAD:
         print_line("The process that trained it is gone.")
