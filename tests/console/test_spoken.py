@@ -453,3 +453,21 @@ def test_a_preset_is_a_short_sentence_that_says_why_it_cannot_start():
 def test_a_run_is_a_short_sentence(make_run):
     run = make_run("R", state="finished", reason="early_stopped", step=1200, max_steps=2000)
     assert run_sentence(run, 0.0) == "R, early stopped, step 1,200 of 2,000."
+
+
+def test_a_pause_is_said_to_be_saved_only_when_it_is(make_run):
+    run = make_run()
+    write(run, PhaseStarted("preparing_data"), RunPaused(0), RunResumed(0, 90.0), start(), PhaseStarted("paused"))
+    assert lines_of(run)[:3] == [
+        "Preparing the text.",
+        "Paused while the text is prepared.",
+        "Going on after a pause of 1 minute 30 seconds.",
+    ]
+    write(run, start(), PhaseStarted("training"), PhaseStarted("paused"), RunPaused(400))
+    follower = RunFollower(run)
+    follower.drain()
+    assert spoken_state.standing(follower)[0] == "Paused at step 400, which is saved."
+    write(run, start(), PhaseStarted("preparing_data"), RunPaused(0))
+    follower = RunFollower(run)
+    follower.drain()
+    assert spoken_state.standing(follower)[0] == "Paused while the text is prepared."
