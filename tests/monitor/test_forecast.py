@@ -192,6 +192,14 @@ def test_a_text_that_goes_while_it_is_looked_at_is_a_problem_and_no_crash(monkey
     assert found == FoundText(str(path), None, found.problem) and "text.txt" in found.problem
 
 
+def test_a_current_folder_that_is_gone_is_a_problem_and_no_crash(monkeypatch, tmp_path):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    (tmp_path / "here").rmdir()
+    found = find_text(QUICK.changed([], ["text.txt"]).config.data)
+    assert found.problem == "text.txt: cannot be looked for: No such file or directory"
+
+
 def _gone(path, data):
     corpus = open_corpus(data)
     path.unlink()

@@ -72,6 +72,9 @@ def find_text(data: DataConfig) -> FoundText:
         return FoundText(corpus.name, corpus.size_bytes)
     except UserError as error:
         return FoundText(", ".join(data.paths), problem=str(error))
+    except OSError as error:  # for instance the current folder is gone
+        paths = ", ".join(data.paths)
+        return FoundText(paths, problem=f"{paths}: cannot be looked for: {error.strerror}")
 
 
 def make_forecasts(presets: Sequence[Preset]) -> list[Forecast]:

@@ -86,12 +86,12 @@ class PickerScreen(Screen[None]):
             self._timer = self.set_interval(LOOK_SECONDS, self._look)
 
     def _read(self) -> None:
-        """In a thread: earlier runs, and each text that is not known or had a problem when it was last looked for."""
-        self._past_runs = remember_past_runs()
+        """In a thread: each text that is not known or had a problem when it was last looked for, and earlier runs."""
         for data in {preset.config.data.paths: preset.config.data for preset in self._presets}.values():
             known = self._texts.get(data.paths)
             if known is None or known.problem:
                 self._texts[data.paths] = find_text(data)
+        self._past_runs = remember_past_runs()
 
     def _look(self) -> None:
         """Shows what the thread has found by now."""
