@@ -285,3 +285,15 @@ def test_what_is_not_known_is_a_dash(make_run):
     lines = lines_of(run)
     assert "loss      –  ppl      –  acc      –  lr 1.0e-1  grad      –" in lines[0]
     assert "val loss      –  ppl      –  acc      –  bits/byte     –" in lines[1]
+
+
+def test_a_pause_is_said_to_be_saved_only_when_it_is(make_run):
+    """While the text is prepared there is no step yet, and of a resumed run not this one."""
+    run = make_run()
+    resumed = start(resumed_from_step=3)
+    write(run, PhaseStarted("preparing_data"), RunPaused(0), resumed, PhaseStarted("paused"), RunPaused(3))
+    lines = [line.partition("  ")[2] for line in lines_of(run)]
+    assert [line for line in lines if line.startswith("paused")] == [
+        "paused  while the text is prepared",
+        "paused  at step 3, saved",
+    ]

@@ -72,7 +72,7 @@ async def test_q_asks_and_a_second_q_stops(services, record_of):
         assert training.stops == 1
         assert app.is_running, "the screen stays until the save is done"
         training.is_running = False
-        app.monitors[0].look()
+        app.monitor.look()
         await pilot.pause()
     assert not app.is_running
 
@@ -164,7 +164,7 @@ async def test_the_training_may_end_while_the_question_stands(services, record_o
         await catch_up(pilot)
         await pilot.press("q")
         training.is_running = False
-        app.monitors[0].look()
+        app.monitor.look()
         await pilot.press("q")
         await pilot.pause()
     assert not app.is_running
@@ -232,9 +232,9 @@ async def test_keys_typed_in_one_burst_go_where_the_focus_will_be(services, reco
         for key in ("p", "a", "tab", "ctrl+u", "1", "tab", "ctrl+u", "7", "escape", "question_mark"):
             app.post_message(events.Key(key, key if len(key) == 1 else None))
         await pilot.pause()
-        assert app.monitors[0].query_one("#prompt", Input).value.endswith("a")
-        assert app.monitors[0].query_one("#setting-temperature", Input).value == "1"
-        assert app.monitors[0].query_one("#setting-top_k", Input).value == "7"
+        assert app.monitor.query_one("#prompt", Input).value.endswith("a")
+        assert app.monitor.query_one("#setting-temperature", Input).value == "1"
+        assert app.monitor.query_one("#setting-top_k", Input).value == "7"
         assert isinstance(app.screen, ExplainScreen)
 
 

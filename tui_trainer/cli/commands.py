@@ -28,6 +28,9 @@ app = typer.Typer(
 UNWRITABLE = (errno.ENOSPC, errno.EPIPE, errno.EIO)
 """Errors of an output that nobody reads or that has no room."""
 
+PINNED = ("h11", "rich", "textual", "uvicorn")
+"""Libraries of which private names are used: another release may lack them."""
+
 COLLECT_EVERY = 50_000
 """New objects between two garbage collections."""
 
@@ -56,7 +59,7 @@ def main() -> None:
     gc.set_threshold(COLLECT_EVERY)
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # looking for plug-ins costs another 25 ms
     try:
-        app()
+        _run()
     except UserError as error:
         from tui_trainer.monitor.safe_text import safe_text
 
@@ -71,6 +74,24 @@ def main() -> None:
         with contextlib.suppress(OSError):
             print(f"standard output: {error.strerror}", file=sys.stderr)  # noqa: T201
         sys.exit(1)
+
+
+def _run() -> None:
+    """Runs what was typed.
+
+    Raises:
+        UserError: when a library is there in a release that lacks what is used of it.
+    """
+    try:
+        app()
+    except ImportError as error:
+        library = (error.name or "").partition(".")[0]
+        if library not in PINNED:
+            raise
+        raise UserError(
+            f"{error.msg}\nthis release of {library} is not one that tui-trainer works with\n"
+            "install tui-trainer again, in an environment of its own"
+        ) from error
 
 
 def _is_outliving(on_hangup: str) -> bool:

@@ -23,7 +23,7 @@ from tui_trainer.console.spoken_lists import preset_sentence, run_sentence
 from tui_trainer.console.spoken_words import sentence, verbatim
 from tui_trainer.errors import UserError
 from tui_trainer.monitor.follower import RunFollower
-from tui_trainer.monitor.forecast import make_forecast, remember_past_runs
+from tui_trainer.monitor.forecast import make_forecasts
 from tui_trainer.monitor.liveness import Liveness, judge
 from tui_trainer.monitor.safe_text import safe_line
 from tui_trainer.presets import Preset, change_presets, list_presets
@@ -100,8 +100,7 @@ def _typed_lines() -> TypedLines:
 
 
 def _preset_choices(presets: Sequence[Preset]) -> list[Choice]:
-    past_runs = remember_past_runs()
-    forecasts = [make_forecast(preset, past_runs) for preset in presets]
+    forecasts = make_forecasts(presets)
     if all(forecast.problem for forecast in forecasts):
         raise UserError(forecasts[0].problem)
     return [
@@ -161,7 +160,7 @@ def _say_place(follower: RunFollower, *, is_alive: bool) -> None:
 
 def _say_goodbye(follower: RunFollower) -> None:
     """What came of it, where it is, and how to go on."""
-    follower.drain()
+    follower.catch_up()
     state = follower.state
     if not state.ended and judge(follower.status, time.time()) is Liveness.DEAD:
         print_line("The process that trained it is gone.")

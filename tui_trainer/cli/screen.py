@@ -18,6 +18,7 @@ from tui_trainer.cli.terminal_loss import TerminalLoss
 from tui_trainer.cli.watching import finish
 from tui_trainer.cli.writers import is_training_beside, open_writer
 from tui_trainer.config import RunConfig
+from tui_trainer.monitor.follower import open_follower
 from tui_trainer.monitor.safe_text import safe_text
 from tui_trainer.presets import Preset
 from tui_trainer.runs.control import name_requester, send_command
@@ -130,11 +131,13 @@ def _is_unseen(app: TrainerApp) -> bool:
 
 
 def _say_goodbye(app: TrainerApp, program: _Program, signal_number: int | None) -> int:
-    """What came of each run that was shown. Returns the exit code."""
-    for monitor in app.monitors:
-        if monitor.follower and monitor.training.run_dir:
-            monitor.follower.drain()
-            sys.stdout.write("\n".join(summary_lines(monitor.follower)) + "\n")
+    """What came of each run that was shown, as far as it is read by now. Returns the exit code."""
+    for training in app.trainings:
+        is_shown = app.monitor is not None and app.monitor.training is training
+        follower = app.monitor.follower if app.monitor and is_shown else open_follower(training.run_dir)
+        if follower and training.run_dir:
+            follower.catch_up()
+            sys.stdout.write("\n".join(summary_lines(follower)) + "\n")
     if app.return_code:
         run = program.training.run_dir if program.training else None
         where = f"; the training was saved, the traceback is in {run.console_log}" if run else ""

@@ -29,7 +29,7 @@ from tui_trainer.events import (
     TerminalLost,
 )
 from tui_trainer.monitor import numbers
-from tui_trainer.monitor.controls import control_text
+from tui_trainer.monitor.controls import control_text, is_preparing_text
 from tui_trainer.monitor.follower import RunFollower
 from tui_trainer.monitor.recoveries import micro_batch_text, roll_back_text, skip_text
 from tui_trainer.monitor.safe_text import safe_line
@@ -94,7 +94,10 @@ class LineFormatter:
                 why = f": {event.reason}" if event.reason else ""
                 return f"control {control_text(event)} had no effect, asked for by {event.requested_by}{why}"
             case RunPaused() as event:
-                return f"paused  at step {event.step:,}, saved"
+                is_preparing = is_preparing_text(self._follower.state)
+                return (
+                    "paused  while the text is prepared" if is_preparing else f"paused  at step {event.step:,}, saved"
+                )
             case RunResumed() as event:
                 return f"resumed after {numbers.duration(event.seconds)}"
             case RunMoving() as event:

@@ -14,7 +14,8 @@ from tui_trainer.console.spoken_words import (
     sentence,
     whole,
 )
-from tui_trainer.events import AdviceRaised, EvaluationCompleted, RunFailed, RunFinished, SampleGenerated
+from tui_trainer.events import AdviceRaised, EvaluationCompleted, RunFailed, RunFinished, RunPaused, SampleGenerated
+from tui_trainer.monitor.controls import is_preparing_text
 from tui_trainer.monitor.follower import RunFollower
 from tui_trainer.monitor.run_state import RunState
 from tui_trainer.monitor.safe_text import safe_line
@@ -62,6 +63,13 @@ def best(state: RunState) -> str:
     return f"The best is step {whole(found.step)}: {figures}{'; it is saved' if is_there else ''}."
 
 
+def paused(event: RunPaused, state: RunState) -> str:
+    """Where it was paused, and that the step is saved; while the text is prepared there is no step."""
+    if is_preparing_text(state):
+        return "Paused while the text is prepared."
+    return f"Paused at step {whole(event.step)}, which is saved."
+
+
 def standing(follower: RunFollower) -> list[str]:
     """Everything that can be known right now."""
     state = follower.state
@@ -69,7 +77,7 @@ def standing(follower: RunFollower) -> list[str]:
         return [ending(state.ended), best(state)]
     if state.started is None:
         return ["The training has not begun yet."]
-    lines = [f"Paused at step {whole(state.paused.step)}."] if state.paused else []
+    lines = [paused(state.paused, state)] if state.paused else []
     lines += [progress(follower) if state.step else f"{_place(state)}."]
     if state.evaluation:
         lines.append(evaluation(state.evaluation, state))
