@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import struct
 from pathlib import Path
 
@@ -16,14 +17,15 @@ from tui_trainer.config import ModelConfig
 from tui_trainer.errors import UserError
 from tui_trainer.model import GPT
 from tui_trainer.model.hugging_face import CONFIG_FILE, WEIGHTS_FILE, describe, hugging_face_layout, read_folder
-from tui_trainer.model.layouts import OWN
+from tui_trainer.model.layouts import ACTIVATIONS, OWN
 
+UNTIED = {"tie_word_embeddings": False}
 both = pytest.mark.parametrize("architecture", ["gpt2", "modern"])
 
 
-def shaken(architecture: str) -> GPT:
+def shaken(architecture: str, **changes) -> GPT:
     torch.manual_seed(0)
-    shape = {"n_layer": 2, "n_head": 2, "n_embd": 16, "context_length": 12, "dropout": 0.25}
+    shape = {"n_layer": 2, "n_head": 2, "n_embd": 16, "context_length": 12, "dropout": 0.25} | changes
     model = GPT(ModelConfig(architecture=architecture, **shape), 50).eval()
     with torch.no_grad():
         for parameter in model.parameters():
@@ -76,6 +78,50 @@ def test_a_folder_that_transformers_saved_is_read(architecture: str, tmp_path: P
     assert read_folder(tmp_path / "again").config == model.config
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("epsilon", [1e-5, 1e-6, 0.02])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_activation_and_epsilon_are_those_of_transformers(activation: str, epsilon: float, tmp_path: Path) -> None:
+    """Weights of a size at which another choice of either is off by at least four times the tolerance."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    shape = {"n_layer": 2, "n_head": 2, "n_embd": 16, "n_positions": 12, "vocab_size": 50}
+    torch.manual_seed(0)
+    theirs = GPT2LMHeadModel(GPT2Config(**shape, activation_function=activation, layer_norm_epsilon=epsilon)).eval()
+    with torch.no_grad():
+        for block in theirs.transformer.h:
+            for parameter in block.mlp.parameters():
+                parameter.mul_(30)
+    theirs.save_pretrained(tmp_path / "theirs")
+    found = read_folder(tmp_path / "theirs")
+    assert (found.config.activation, found.config.layer_norm_epsilon) == (ACTIVATIONS[activation], epsilon)
+    ours = GPT(found.config, 50).eval()
+    ours.load_state_dict(found.weights)
+    tokens = torch.arange(12)[None]
+    with torch.inference_mode():
+        torch.testing.assert_close(ours(tokens), theirs(tokens).logits, rtol=0, atol=2e-5)
+    (tmp_path / "ours").mkdir()
+    again = GPT2LMHeadModel.from_pretrained(write(ours, tmp_path / "ours")).eval()
+    with torch.inference_mode():
+        torch.testing.assert_close(again(tokens).logits, theirs(tokens).logits, rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("changes", [{"activation": "gelu"}, {"layer_norm_epsilon": 1e-6}])
+def test_own_layout_keeps_activation_and_epsilon(changes: dict, tmp_path: Path) -> None:
+    """As version 2, for what reads version 1 would compute another network."""
+    model = shaken("gpt2", **changes)
+    assert read_folder(write(model, tmp_path, OWN)).config == model.config
+    assert json.loads((tmp_path / CONFIG_FILE).read_text())["format_version"] == 2
+
+
+@both
+def test_own_layout_of_version_1_stays_as_it_was(architecture: str, tmp_path: Path) -> None:
+    write(shaken(architecture), tmp_path, OWN)
+    described = json.loads((tmp_path / CONFIG_FILE).read_text())
+    assert described["format_version"] == 1
+    assert not {"activation", "layer_norm_epsilon"} & described.keys()
+
+
 @both
 def test_own_layout_comes_back(architecture: str, tmp_path: Path) -> None:
     model = shaken(architecture)
@@ -93,6 +139,51 @@ def test_names_without_prefix_masks_and_a_repeated_head_are_read(tmp_path: Path)
         return bare | {"h.0.attn.bias": torch.ones(1, 1, 12, 12), "lm_head.weight": bare["wte.weight"].clone()}
 
     assert_same(rewrite(write(model, tmp_path), as_openai), model)
+
+
+def test_a_head_alone_is_the_embedding(tmp_path: Path) -> None:
+    model = shaken("gpt2")
+
+    def as_head(tensors):
+        return {name.replace("transformer.wte", "lm_head"): tensor for name, tensor in tensors.items()}
+
+    assert_same(rewrite(write(model, tmp_path), as_head), model)
+    (tmp_path / CONFIG_FILE).write_text(json.dumps(json.loads((tmp_path / CONFIG_FILE).read_text()) | UNTIED))
+    with pytest.raises(UserError, match="tie_word_embeddings = false, but there is no head"):
+        read_folder(tmp_path)
+
+
+def test_a_head_that_is_said_to_be_untied_and_is_the_embedding_is_read(tmp_path: Path) -> None:
+    model = shaken("gpt2")
+    write(model, tmp_path, **UNTIED)
+    rewrite(tmp_path, lambda tensors: tensors | {"lm_head.weight": tensors["transformer.wte.weight"].clone()})
+    assert_same(tmp_path, model)
+
+
+@both
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "module.", "_orig_mod.module.", "module._orig_mod."])
+def test_the_names_of_wrappers_are_passed_over(prefix: str, architecture: str, tmp_path: Path) -> None:
+    model = shaken(architecture)
+    write(model, tmp_path)
+    assert_same(rewrite(tmp_path, lambda tensors: {prefix + name: part for name, part in tensors.items()}), model)
+
+
+@pytest.mark.parametrize("bare", ["", "transformer."])
+def test_compiled_blocks_of_a_wrapped_model_are_read(bare: str, tmp_path: Path) -> None:
+    model = shaken("gpt2")
+
+    def as_compiled(tensors):
+        names = {name: re.sub(r"(h\.\d\.)", r"\1_orig_mod.", name).replace("transformer.", bare) for name in tensors}
+        return {f"module.{names[name]}": part for name, part in tensors.items()}
+
+    assert_same(rewrite(write(model, tmp_path), as_compiled), model)
+
+
+def test_a_tensor_under_two_names_is_refused(tmp_path: Path) -> None:
+    write(shaken("gpt2"), tmp_path)
+    rewrite(tmp_path, lambda tensors: tensors | {"module.wpe.weight": torch.zeros(12, 16)})
+    with pytest.raises(UserError, match=r"module\.wpe\.weight.*are one tensor"):
+        read_folder(tmp_path)
 
 
 def test_a_model_in_several_files_is_read(tmp_path: Path) -> None:
@@ -129,8 +220,8 @@ def test_an_untied_head_is_refused(tmp_path: Path) -> None:
     [
         ({"model_type": "llama"}, "model_type = 'llama': must be gpt2 or nanochat"),
         ({"model_type": ["gpt2"]}, "model_type"),
-        ({"activation_function": "gelu"}, "activation_function = gelu: this network needs"),
-        ({"layer_norm_epsilon": 1e-6}, "layer_norm_epsilon"),
+        ({"activation_function": "silu"}, "activation_function = silu: this network needs"),
+        ({"layer_norm_epsilon": 0.0}, "[model] layer_norm_epsilon = 0.0: must be greater than 0"),
         ({"n_inner": 17}, "n_inner = 17: this network needs 64"),
         ({"n_layer": True}, "n_layer"),
         ({"n_layer": 3}, "transformer.h.2.ln_1.weight is missing"),
@@ -246,4 +337,4 @@ def test_weights_that_diverged_are_refused(tmp_path: Path) -> None:
 
 def test_a_newer_format_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="newer tui-trainer"):
-        read_folder(write(shaken("gpt2"), tmp_path, OWN, format_version=2))
+        read_folder(write(shaken("gpt2"), tmp_path, OWN, format_version=3))

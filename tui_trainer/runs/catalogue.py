@@ -11,6 +11,7 @@ from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.runs.files import read_json
 
 INDEX_LINES = 1000
+SHOWN_SNAPSHOTS = 4
 EXPORT_CARD = "export.json"
 """What an export says of itself, in its folder."""
 FOREIGN_FORMATS = {"onnx": "onnxruntime", "gguf": "llama.cpp"}
@@ -68,6 +69,8 @@ def find_run(name: str) -> RunDirectory:
 def find_base(name: str) -> Path:
     """The run or the folder of weights that a person means to go on from, as an absolute path.
 
+    Of an entry of the Hugging Face cache it is the snapshot that `refs/main` names, else the only one.
+
     Raises:
         UserError: when there is neither.
     """
@@ -78,10 +81,42 @@ def find_base(name: str) -> Path:
         raise UserError(f"{name}: a file; name the folder it is in; that needs config.json and model.safetensors")
     if os.path.isdir(path) and not is_run(path):  # noqa: PTH112
         _refuse_graph(name, path)
+        path = _snapshot_of(name, path)
         if os.path.isfile(path / "config.json"):  # noqa: PTH113
             return path
         raise UserError(f"{name}: neither a run nor a model: it has no run.json and no config.json")
     return find_run(name).path.absolute()
+
+
+def model_name(folder: Path) -> str:
+    """What a folder of weights is called: a snapshot in the Hugging Face cache has the name of its model."""
+    entry = folder.parent.parent.name
+    if folder.parent.name == "snapshots" and entry.startswith("models--"):
+        return entry.removeprefix("models--").replace("--", "/")
+    return folder.name
+
+
+def _snapshot_of(name: str, path: Path) -> Path:
+    """Where the files of an entry of the Hugging Face cache are; any other folder is returned as it is."""
+    entry = path.parent if path.name == "snapshots" else path
+    try:
+        if os.path.isfile(path / "config.json") or not os.path.isdir(entry / "snapshots"):  # noqa: PTH112, PTH113
+            return path
+        found = sorted(place for place in (entry / "snapshots").iterdir() if os.path.isfile(place / "config.json"))  # noqa: PTH113
+        main = entry / "refs" / "main"
+        commit = main.read_text(errors="replace").strip() if os.path.isfile(main) else ""  # noqa: PTH113
+    except OSError as error:
+        raise UserError(f"{name}: {error.strerror}") from error
+    chosen = [place for place in found if place.name == commit] or found
+    if len(chosen) == 1:
+        return chosen[0]
+    if not chosen:
+        raise UserError(f"{name}: a model of the Hugging Face cache, but no snapshot of it holds a config.json")
+    names = ", ".join(place.name for place in found[:SHOWN_SNAPSHOTS]) + (", ..." if found[SHOWN_SNAPSHOTS:] else "")
+    raise UserError(
+        f"{name}: a model of the Hugging Face cache with {len(found)} snapshots, and refs/main names none of them\n"
+        f"name one of the folders in {entry / 'snapshots'}: {names}"
+    )
 
 
 def _refuse_graph(name: str, path: Path) -> None:

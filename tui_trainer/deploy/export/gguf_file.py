@@ -18,7 +18,6 @@ from tui_trainer.deploy.export.optional_packages import require
 from tui_trainer.deploy.export.source import Source
 from tui_trainer.errors import UserError
 from tui_trainer.model import GPT
-from tui_trainer.model.layouts import LAYER_NORM_EPS
 
 MODEL_FILE = "model.gguf"
 PLACES = {
@@ -109,6 +108,11 @@ def _writable_tokenizer(source: Source) -> BpeTokenizer:
             "--format gguf: llama.cpp has no such network as architecture = modern\n"
             "export it with --format hf or onnx, or train with model.architecture = gpt2"
         )
+    if source.config.model.activation == "gelu":
+        raise UserError(
+            "--format gguf: llama.cpp computes GPT-2's GELU in its tanh form, and this model has activation = gelu\n"
+            "export it with --format hf or onnx"
+        )
     tokenizer = source.tokenizer
     if not isinstance(tokenizer, BpeTokenizer) or tokenizer.pattern != GPT2_PATTERN:
         raise UserError(
@@ -127,7 +131,7 @@ def _add_shape(writer: Any, source: Source) -> None:
     writer.add_feed_forward_length(4 * model.n_embd)
     writer.add_block_count(model.n_layer)
     writer.add_head_count(model.n_head)
-    writer.add_layer_norm_eps(LAYER_NORM_EPS)
+    writer.add_layer_norm_eps(model.layer_norm_epsilon)
     writer.add_file_type(gguf.LlamaFileType.ALL_F32)
 
 
@@ -162,6 +166,7 @@ def _check_metadata(reader: Any, source: Source) -> None:
         "gpt2.feed_forward_length": 4 * model.n_embd,
         "gpt2.block_count": model.n_layer,
         "gpt2.attention.head_count": model.n_head,
+        "gpt2.attention.layer_norm_epsilon": float(np.float32(model.layer_norm_epsilon)),
         "tokenizer.ggml.model": "gpt2",
         "tokenizer.ggml.pre": "gpt-2",
     }
