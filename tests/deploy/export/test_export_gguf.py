@@ -13,7 +13,9 @@ from export_runs import NOW
 from tui_trainer.data.tokenizers import BpeTokenizer, ByteTokenizer, load_gpt2_ranks
 from tui_trainer.deploy.export import gguf_file
 from tui_trainer.deploy.export.export import export_model
+from tui_trainer.deploy.export.source import Source
 from tui_trainer.errors import UserError
+from tui_trainer.model import GPT
 
 
 def test_the_reader_finds_the_same_tensors_and_the_shape(export, make_source, tmp_path: Path) -> None:
@@ -57,6 +59,29 @@ def test_gpt2s_own_tokenizer_keeps_its_end_of_text(make_source, tmp_path: Path) 
     reader = GGUFReader(tmp_path / "tokens.gguf")
     assert reader.get_field("tokenizer.ggml.eos_token_id").contents() == 1000
     assert gguf_file._read_tokenizer(reader).ranks == ours.ranks
+
+
+def changed(source: Source, **shape: object) -> Source:
+    """The same weights in a network of another shape."""
+    config = source.config.model_copy(update={"model": source.config.model.model_copy(update=shape)})
+    model = GPT(config.model, source.tokenizer.vocab_size).eval()
+    model.load_state_dict(source.model.state_dict())
+    return replace(source, config=config, model=model.requires_grad_(requires_grad=False))
+
+
+def test_the_epsilon_is_in_the_metadata(make_source, tmp_path: Path) -> None:
+    from gguf import GGUFReader
+
+    source = changed(make_source(), layer_norm_epsilon=1e-6)
+    export_model(source, "gguf", tmp_path / "out", quantize=None, now=NOW)
+    field = GGUFReader(tmp_path / "out" / "model.gguf").get_field("gpt2.attention.layer_norm_epsilon")
+    assert field.contents() == pytest.approx(1e-6)
+
+
+def test_the_exact_gelu_is_refused(make_source, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="this model has activation = gelu\nexport it with --format hf or onnx"):
+        export_model(changed(make_source(), activation="gelu"), "gguf", tmp_path / "out", quantize=None, now=NOW)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
