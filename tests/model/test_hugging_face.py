@@ -225,6 +225,7 @@ def test_an_untied_head_is_refused(tmp_path: Path) -> None:
         ({"n_inner": 17}, "n_inner = 17: this network needs 64"),
         ({"n_layer": True}, "n_layer"),
         ({"n_layer": 3}, "transformer.h.2.ln_1.weight is missing"),
+        ({"n_layer": 1}, "transformer.h.1.ln_1.bias is unknown"),
         ({"n_head": 3}, "does not divide"),
         ({"vocab_size": -1}, "vocab_size"),
         ({"vocab_size": 10**9}, "transformer.wte.weight is [50, 16], not [1000000000, 16]"),
@@ -267,6 +268,51 @@ BROKEN = {
     "no JSON": struct.pack("<Q", 4) + b"nope",
     "a pickle under another name": pickle.dumps({"weights": [1, 2]}),
 }
+
+
+def test_a_pointer_of_git_lfs_is_named(tmp_path: Path) -> None:
+    write(shaken("gpt2"), tmp_path)
+    (tmp_path / WEIGHTS_FILE).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 548105171\n")
+    with pytest.raises(UserError, match=r"a pointer of Git LFS, not the file itself\nfetch it: git lfs pull"):
+        read_folder(tmp_path)
+
+
+def test_weights_under_another_name_are_named(tmp_path: Path) -> None:
+    write(shaken("gpt2"), tmp_path)
+    (tmp_path / WEIGHTS_FILE).rename(tmp_path / "gpt2-medium.safetensors")
+    with pytest.raises(UserError, match=r"model\.safetensors is missing\nis it gpt2-medium\.safetensors\?"):
+        read_folder(tmp_path)
+
+
+def test_tensors_under_another_prefix_are_shown_beside_what_is_missing(tmp_path: Path) -> None:
+    write(shaken("gpt2"), tmp_path)
+    rewrite(tmp_path, lambda tensors: {f"model.{name}": part for name, part in tensors.items()})
+    with pytest.raises(UserError, match=r"wte\.weight is missing; .*; model\.transformer\.\S+ is unknown; .*more"):
+        read_folder(tmp_path)
+
+
+@pytest.mark.parametrize("position", ["max_position_embeddings", "n_ctx"])
+def test_the_other_names_of_the_keys_are_read(position: str, tmp_path: Path) -> None:
+    model = shaken("gpt2")
+    write(model, tmp_path)
+    described = json.loads((tmp_path / CONFIG_FILE).read_text())
+    del described["n_ctx"]
+    names = {"n_layer": "num_hidden_layers", "n_head": "num_attention_heads", "n_embd": "hidden_size"}
+    names["n_positions"] = position
+    (tmp_path / CONFIG_FILE).write_text(json.dumps({names.get(key, key): value for key, value in described.items()}))
+    assert read_folder(tmp_path).config == model.config
+
+
+def test_where_both_names_are_there_the_own_one_counts(tmp_path: Path) -> None:
+    model = shaken("gpt2")
+    assert read_folder(write(model, tmp_path, n_ctx=8, hidden_size=999)).config == model.config
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    model = shaken("gpt2")
+    write(model, tmp_path)
+    (tmp_path / CONFIG_FILE).write_text((tmp_path / CONFIG_FILE).read_text(), encoding="utf-8-sig")
+    assert read_folder(tmp_path).config == model.config
 
 
 @pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN.keys())

@@ -100,6 +100,9 @@ def test_a_base_is_a_run_or_a_folder_with_a_model(tmp_path, monkeypatch):
     assert find_base("mine") == find_base("20261123-170806-small") == run.path
     with pytest.raises(UserError, match=r"neither a run nor a model: it has no run\.json and no config\.json"):
         find_base("model")
+    (model / "adapter_config.json").write_text("{}")
+    with pytest.raises(UserError, match=r"an adapter \(LoRA\) without its model"):
+        find_base("model")
     (model / "config.json").write_text("{}")
     assert find_base("model") == find_base("./model") == find_base(str(model)) == model
     with pytest.raises(UserError, match="a file; name the folder it is in"):

@@ -21,7 +21,16 @@ from torch import Tensor
 from tui_trainer.config import ModelConfig, parse_config
 from tui_trainer.errors import UserError
 from tui_trainer.model.gpt import GPT
-from tui_trainer.model.layouts import ACTIVATIONS, GPT2, LAYOUTS, NANOCHAT, OWN, OWN_FORMAT_VERSION, Layout
+from tui_trainer.model.layouts import (
+    ACTIVATIONS,
+    GPT2,
+    GPT2_ALIASES,
+    LAYOUTS,
+    NANOCHAT,
+    OWN,
+    OWN_FORMAT_VERSION,
+    Layout,
+)
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -34,6 +43,9 @@ TIED_HEAD, EMBEDDING = "lm_head.weight", "transformer.wte.weight"
 WRAPPERS = re.compile(r"(?<![^.])(?:_orig_mod|module|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
 """What torch.compile, DDP, FSDP and activation checkpointing put into the names of the tensors of what they wrap."""
 SHOWN_DIFFERENCES = 5
+SHOWN_MISSING = 3
+"""Of them, when there are others: beside what is missing stands what may be the same under another name."""
+LFS_POINTER = b"version https://git-lfs"
 FLOATS = ("F64", "F32", "F16", "BF16")
 
 
@@ -58,6 +70,8 @@ def read_folder(folder: Path) -> ModelFiles:
     source = folder / CONFIG_FILE
     described = read_json_object(source)
     layout = _layout_of(described, source)
+    if layout is GPT2:
+        described = {GPT2_ALIASES.get(key, key): value for key, value in described.items()} | described
     config, vocab_size = _shape_of(described, layout, source)
     with _open_weights(folder, layout) as found:
         _check_names(found, layout, config, vocab_size, folder)
@@ -180,7 +194,11 @@ def _open_weights(folder: Path, layout: Layout) -> Iterator[dict[str, _Stored]]:
             try:
                 file = files.enter_context(safe_open(path, framework="pt"))
             except (SafetensorError, OSError, ValueError) as error:
-                raise UserError(f"{path}: damaged or cut off: {str(error)[:120]}\nfetch the file again") from error
+                if isinstance(error, SafetensorError) and _is_lfs_pointer(path):
+                    reason = "a pointer of Git LFS, not the file itself\nfetch it: git lfs pull"
+                else:
+                    reason = f"damaged or cut off: {str(error)[:120]}\nfetch the file again"
+                raise UserError(f"{path}: {reason}") from error
             for name in file.keys():  # noqa: SIM118 - no dictionary
                 part = file.get_slice(name)
                 stored = _Stored(file, name, tuple(part.get_shape()), part.get_dtype())
@@ -191,6 +209,11 @@ def _open_weights(folder: Path, layout: Layout) -> Iterator[dict[str, _Stored]]:
         if layout is GPT2 and TIED_HEAD in found and EMBEDDING not in found:
             found[EMBEDDING] = found.pop(TIED_HEAD)
         yield {name: stored for name, stored in found.items() if not layout.ignored.fullmatch(name)}
+
+
+def _is_lfs_pointer(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(LFS_POINTER)) == LFS_POINTER
 
 
 def _full_name(name: str, layout: Layout) -> str:
@@ -218,7 +241,9 @@ def _weight_files(folder: Path) -> list[Path]:
             f"{folder / pickles[0]}: a pickle, which can run any program when it is read; it is not opened\n"
             f"take the model's {WEIGHTS_FILE}, or convert it where you trust it"
         )
-    raise UserError(f"{folder}: {WEIGHTS_FILE} is missing")
+    others = sorted(path.name for path in folder.iterdir() if path.suffix == Path(WEIGHTS_FILE).suffix)
+    hint = f"\nis it {others[0][:60]}? Then give it that name" if others else ""
+    raise UserError(f"{folder}: {WEIGHTS_FILE} is missing{hint}")
 
 
 def _expected(config: ModelConfig, vocab_size: int) -> dict[str, Tensor]:
@@ -234,14 +259,14 @@ def _check_names(
     for name, tensor in _expected(config, vocab_size).items():
         wanted |= {part: tuple(piece.shape) for part, piece in layout.parts(name).split(tensor).items()}
     optional = {TIED_HEAD} if layout is GPT2 else set()
-    differences = [f"{name} is missing" for name in wanted if name not in found]
-    differences += [f"{name} is unknown" for name in found if name not in wanted and name not in optional]
+    missing = [f"{name} is missing" for name in wanted if name not in found]
+    differences = [f"{found[name].name} is unknown" for name in found if name not in wanted and name not in optional]
     for name, stored in found.items():
         if name in wanted and stored.shape != wanted[name]:
             differences.append(f"{name} is {list(stored.shape)}, not {list(wanted[name])}")
         elif stored.dtype not in FLOATS:
             differences.append(f"{name} is {stored.dtype}, no floating-point tensor")
-    if differences:
+    if differences := [*missing[:SHOWN_MISSING], *differences, *missing[SHOWN_MISSING:]]:
         shown = "; ".join(differences[:SHOWN_DIFFERENCES])
         more = f"; and {len(differences) - SHOWN_DIFFERENCES} more" if len(differences) > SHOWN_DIFFERENCES else ""
         raise UserError(f"{folder}: the weights are not of the network that {CONFIG_FILE} describes\n{shown}{more}")

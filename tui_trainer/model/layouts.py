@@ -27,6 +27,14 @@ ACTIVATIONS = {
     "gelu_python": "gelu",
 }
 """Transformers' names, to ours: those of one form differ in rounding."""
+GPT2_ALIASES = {
+    "num_hidden_layers": "n_layer",
+    "num_attention_heads": "n_head",
+    "hidden_size": "n_embd",
+    "max_position_embeddings": "n_positions",
+    "n_ctx": "n_positions",
+}
+"""Keys of `config.json` that stand for others where those are missing."""
 OWN_FORMAT_VERSION = 2
 """1: activation and layer_norm_epsilon are not among the keys, and what reads it would pass over them."""
 

@@ -84,6 +84,11 @@ def find_base(name: str) -> Path:
         path = _snapshot_of(name, path)
         if os.path.isfile(path / "config.json"):  # noqa: PTH113
             return path
+        if os.path.isfile(path / "adapter_config.json"):  # noqa: PTH113
+            raise UserError(
+                f"{name}: an adapter (LoRA) without its model; merge the two, for instance with PEFT's\n"
+                "merge_and_unload() and save_pretrained(), and name the folder that was saved"
+            )
         raise UserError(f"{name}: neither a run nor a model: it has no run.json and no config.json")
     return find_run(name).path.absolute()
 
