@@ -331,6 +331,12 @@ def test_another_tokenizer_is_refused(table: dict, tmp_path: Path) -> None:
     assert len(str(refused.value).splitlines()) <= 3
 
 
+def test_a_space_before_every_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text(json.dumps(changed(pre_tokenizer={**LETTERS, "add_prefix_space": True})))
+    with pytest.raises(UserError, match="it puts a space before every text"):
+        load_hugging_face_tokenizer(tmp_path)
+
+
 @pytest.mark.parametrize("content", [b"", b"[" * 100_000, b"\xff", b"[]", b'{"kind": 1}'])
 def test_a_broken_file_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_bytes(content)

@@ -230,7 +230,9 @@ def _pattern_of(cutter: Mapping[str, Any]) -> str | None:
     """The regular expression that cuts text into words; None when only bytes are spelt as letters."""
     steps = cutter["pretokenizers"] if cutter["type"] == "Sequence" else [cutter]
     letters = steps[-1]
-    if letters["type"] != "ByteLevel" or letters.get("add_prefix_space"):
+    if letters.get("add_prefix_space"):
+        raise ValueError("it puts a space before every text (add_prefix_space)")
+    if letters["type"] != "ByteLevel":
         raise ValueError("its words are not spelt in bytes as GPT-2's")
     patterns = [step["pattern"]["Regex"] for step in steps[:-1] if step["type"] == "Split"]
     if len(patterns) != len(steps) - 1 or len(patterns) > 1:
