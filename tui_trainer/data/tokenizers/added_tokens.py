@@ -28,21 +28,23 @@ class AddedToken:
     single_word: bool = False
     """Only where it touches no letter, digit or underscore."""
     normalized: bool = True
-    """Looked for in what those that are not have left."""
+    """Looked for after those that are not, in the text between them."""
 
     @classmethod
     def read(cls, entry: Mapping[str, Any]) -> AddedToken:
         """From an entry of JSON, which may lack flags.
 
         Raises:
-            ValueError: when it is none.
+            ValueError: when a value is of another type.
         """
         content, index = entry["content"], entry["id"]
         flags = {name: entry[name] for name in ("lstrip", "rstrip", "single_word", "normalized") if name in entry}
         if not (
             isinstance(content, str) and content and type(index) is int and all(type(f) is bool for f in flags.values())
         ):
-            raise ValueError("an added token is none")
+            raise ValueError(
+                f"added token {content!r:.40}: needs a text, a whole number as id, and flags that are true or false"
+            )
         return cls(content, index, **flags)
 
 
