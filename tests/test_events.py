@@ -14,6 +14,7 @@ from tui_trainer.events import (
     AdviceRaised,
     ControlApplied,
     ControlDiscarded,
+    EvaluationCompleted,
     HardwareSampled,
     MicroBatchReduced,
     PhaseStarted,
@@ -119,6 +120,8 @@ def test_a_line_without_one_of_its_fields_is_skipped_unless_the_field_has_a_defa
         MicroBatchReduced: {"phase"},
         ControlDiscarded: {"reason"},
         ControlApplied: {"max_steps", "learning_rate_factor"},
+        EvaluationCompleted: {"val_loss_error", "is_noise"},
+        AdviceRaised: {"until"},
         SampleGenerated: {"tokens", "quoted_tokens", "quote"},
         HardwareSampled: {"gpu_percent", "gpu_memory_bytes", "gpu_memory_total_bytes"},
     }.get(kind, set())
@@ -174,7 +177,7 @@ def test_what_is_no_number_becomes_null_and_is_flagged(value):
 def test_what_is_no_number_is_found_inside_of_values_too():
     assert payload_of(AdviceRaised("r", "note", "e", "m", 1, {"rise": math.nan, "best": 1.0})) | {"time": 0} == {
         "v": 1, "time": 0, "segment": 0, "event": "AdviceRaised", "rule": "r", "level": "note", "evidence": "e",
-        "remedy": "m", "step": 1, "values": {"rise": None, "best": 1.0}, "non_finite": True,
+        "remedy": "m", "step": 1, "values": {"rise": None, "best": 1.0}, "until": "", "non_finite": True,
     }  # fmt: skip
     assert payload_of(ControlApplied("1", "change", [{"x": math.inf}], "me", 1))["value"] == [{"x": None}]
     assert "non_finite" not in payload_of(SampleGenerated(1, "p", "t", {"stop": ("a", "b")}))

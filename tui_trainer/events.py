@@ -127,6 +127,10 @@ class EvaluationCompleted(Event):
     val_bpb: float | None
     is_best: bool
     seconds: float
+    val_loss_error: float | None = None
+    """The standard error of `val_loss`, in nats: how far chance alone may have moved it, if tokens were independent."""
+    is_noise: bool = False
+    """Whether the validation side is so small that its loss says nothing; the newest evaluation then counts as best."""
 
 
 @dataclass(frozen=True)
@@ -165,6 +169,8 @@ class AdviceRaised(Event):
     remedy: str
     step: int
     values: dict[str, float]
+    until: str = ""
+    """"start": it is about one start of the run, so the next start, or the end, makes it void."""
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,19 @@ def make_schedule(training: TrainingConfig, max_steps: int) -> LearningRateSched
     return LearningRateSchedule(training.schedule, training.learning_rate, floor, warmup, decay, max_steps)
 
 
+def explain_long_warmup(training: TrainingConfig, max_steps: int) -> tuple[str, str] | None:
+    """What a warm-up that takes the whole run means, as evidence and remedy; None for a shorter one."""
+    warmup = settle_warmup(training, max_steps)
+    if warmup < max_steps or max_steps < 2:
+        return None
+    usual = settle_warmup(training.model_copy(update={"warmup_steps": None}), max_steps)
+    evidence = f"training.warmup_steps = {warmup:,}, and the run has {max_steps:,} steps"
+    return evidence, (
+        f"The rate reaches its peak, {training.learning_rate:g}, only at the last step. "
+        f"A twentieth of the run is usual: --set training.warmup_steps={usual}"
+    )
+
+
 def settle_warmup(training: TrainingConfig, max_steps: int) -> int:
     """The configured warm-up, else a twentieth of the run. A run keeps what it began with when it becomes longer."""
     if training.warmup_steps is not None:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+import stat
+from contextlib import suppress
 from pathlib import Path
+
+NOWHERE = Path(os.devnull)
+"""Nothing can be read or written below it: what would be kept there is done without."""
 
 
 def runs_root() -> Path:
@@ -28,5 +33,20 @@ def _user_folder(variable: str, default: str) -> Path:
     try:
         home = Path.home()
     except RuntimeError:  # no HOME and no passwd entry
-        home = Path("/tmp") / f"tui-trainer-{os.getuid()}"
+        home = _temporary_home()
     return home / default / "tui-trainer"
+
+
+def _temporary_home() -> Path:
+    """Where everybody may write, the folder of this user, or nowhere if somebody else could have put things into it."""
+    import tempfile
+
+    try:
+        folder = Path(tempfile.gettempdir()) / f"tui-trainer-{os.getuid()}"
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        state = folder.lstat()
+    except OSError:
+        return NOWHERE
+    is_ours = stat.S_ISDIR(state.st_mode) and state.st_uid == os.getuid() and not state.st_mode & 0o022
+    return folder if is_ours else NOWHERE

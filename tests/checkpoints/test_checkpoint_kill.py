@@ -32,8 +32,10 @@ def saver(folder: Path) -> Iterator[subprocess.Popen[str]]:
 
 @pytest.mark.timeout(900)
 def test_a_killed_trainer_loses_nothing_it_acknowledged(folder: Path, saver: subprocess.Popen[str]) -> None:
-    chance, acknowledged, torn = random.Random(1), 0, 0
-    for _ in range(ROUNDS):
+    """As many kills as on a slow or busy machine are needed for the saves between them to be worth looking at."""
+    chance, acknowledged, torn, rounds = random.Random(1), 0, 0, 0
+    while rounds < ROUNDS or acknowledged <= ROUNDS:
+        rounds += 1
         newest = one_life(saver, chance.uniform(0, 0.12))
         acknowledged = max(acknowledged, newest)
         leftovers = list(folder.glob(".tmp-*"))
@@ -44,8 +46,7 @@ def test_a_killed_trainer_loses_nothing_it_acknowledged(folder: Path, saver: sub
             assert found.warning is None
             assert found.step >= acknowledged
             assert (found.tensors["model.w"] == found.step).all()
-    assert acknowledged > ROUNDS
-    print(f"{ROUNDS} kills, {torn} in the middle of a file, {acknowledged} saves")
+    print(f"{rounds} kills, {torn} in the middle of a file, {acknowledged} saves")
 
 
 def one_life(saver: subprocess.Popen[str], seconds: float) -> int:

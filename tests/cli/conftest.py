@@ -107,6 +107,7 @@ def make_long_run(make_run) -> Callable[..., RunDirectory]:
         run = make_run()
         values = dict.fromkeys(EvaluationCompleted.__dataclass_fields__, 1.0)
         values |= {"step": 1, "epoch": 1, "val_loss": 4.3, "val_perplexity": 73.7, "is_best": True}
+        values["is_noise"] = False
         start = RunStarted("r", 1000, 10_000, 256, 5000.0, 1, 1, 1, 1, 1, "cpu", "fp32")
         first = [start, EvaluationCompleted(**values), CheckpointSaved(1, "p", is_best=True, seconds=0.1)]
         step = {"epoch": 1, "tokens_seen": 256, "train_loss": 4.2, "train_perplexity": 66.0, "train_accuracy": 0.1}

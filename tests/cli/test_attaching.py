@@ -3,15 +3,20 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import sys
 from types import SimpleNamespace
 
-from tui_trainer.cli import plain, screen
+import pytest
+
+from tui_trainer.cli import attaching, plain, screen
 from tui_trainer.cli.attached_run import AttachedRun
 from tui_trainer.cli.attaching import attach
 from tui_trainer.cli.plain_input import TypedLines
 from tui_trainer.events import RunFinished
+from tui_trainer.monitor.backfill import Backfill
 from tui_trainer.monitor.follower import RunFollower
+from tui_trainer.runs.directory import RunDirectory
 
 END = RunFinished("completed", 9000, 60.0)
 
@@ -31,6 +36,27 @@ def test_the_lines_for_people_begin_with_the_beginning_too(make_long_run, capsys
     assert lines[0].startswith("started r") and lines[-1].startswith("ended   completed")
     assert len([line for line in lines if line.startswith("eval ")]) == 1
     assert len([line for line in lines if line.startswith("step ")]) > 40
+
+
+def test_each_line_of_a_mirrored_run_comes_once(make_long_run, monkeypatch, capsys):
+    """Its log is replaced by a longer copy at each look, once by an older one."""
+    monkeypatch.setattr(attaching, "POLL_SECONDS", 0.0)
+    run = make_long_run(END)
+    lines = run.event_log.read_bytes().splitlines(keepends=True)
+    copies = iter([3, 40, 41, 30, 200, 200, len(lines)])
+
+    def copy_next(attached: AttachedRun) -> bool:
+        copied = next(copies, None)
+        if copied:
+            copy = run.path / ".events"
+            copy.write_bytes(b"".join(lines[:copied]))
+            copy.replace(run.event_log)
+        return copied is not None
+
+    monkeypatch.setattr(AttachedRun, "is_alive", copy_next)
+    assert attach(str(run.path), is_readonly=False, headless=True, json=True) == 0
+    printed = [json.loads(line)["time"] for line in capsys.readouterr().out.splitlines()]
+    assert printed == [json.loads(line)["time"] for line in lines]
 
 
 def test_it_ends_when_nobody_reads_any_more(make_long_run, monkeypatch):
@@ -54,12 +80,30 @@ def test_who_comes_back_hears_of_an_evaluation_long_ago(make_long_run, capsys):
     assert "To let its model write, run this:" in lines
 
 
-def test_the_goodbye_of_the_screen_knows_an_evaluation_long_ago(make_long_run, capsys):
+def test_the_goodbye_of_the_screen_knows_the_best_and_the_end_and_folds_no_history(make_long_run, monkeypatch, capsys):
+    """A person who leaves waits for the prompt of the shell."""
+    folded = []
+    monkeypatch.setattr(Backfill, "fold", lambda self, end: folded.append(end))
     run = make_long_run(END)
+    run.checkpoints.mkdir()
+    (run.checkpoints / "best.json").write_text('{"step": 1}')
+    (run.checkpoints / "step-00000001.json").write_text('{"metrics": {"val_loss": 4.3}}')
     follower = RunFollower(run)
     follower.poll()
-    monitor = SimpleNamespace(follower=follower, training=AttachedRun(run))
-    app = SimpleNamespace(monitors=[monitor], return_code=0)
+    shown, earlier = AttachedRun(run), AttachedRun(RunDirectory(run.path.parent / "earlier"))
+    shutil.copytree(run.path, earlier.run_dir.path)
+    monitor = SimpleNamespace(follower=follower, training=shown)
+    app = SimpleNamespace(monitor=monitor, trainings=[earlier, shown], return_code=0)
     assert screen._say_goodbye(app, SimpleNamespace(training=None), None) == 0
     out = capsys.readouterr().out
-    assert "best evaluation  step        1" in out and "generate" in out
+    assert folded == []
+    assert out.count("completed, step 9,000 of 10,000") == 2 and "/earlier" in out
+    assert out.count("  best checkpoint ") == out.count("val loss 4.300") == out.count("  generate  ") == 2
+
+
+def test_who_leaves_while_a_long_history_is_read_aloud_does_not_wait_for_it(make_long_run, monkeypatch, capsys):
+    monkeypatch.setattr(Backfill, "fold", lambda self, end: pytest.fail("folded after it was over"))
+    follower = RunFollower(make_long_run(END))
+    follower.poll()
+    plain._say_goodbye(follower)
+    assert "The run is kept here:" in capsys.readouterr().out

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from typer.testing import CliRunner
 
+from tui_trainer.cli import commands
 from tui_trainer.cli.commands import app
 from tui_trainer.errors import UserError
 
@@ -19,3 +20,15 @@ def test_an_option_that_belongs_after_the_command_is_refused(options):
 def test_a_policy_that_nobody_knows_is_refused_by_the_picker_too():
     result = CliRunner().invoke(app, ["--on-hangup", ""])
     assert isinstance(result.exception, UserError) and "must be continue or stop" in str(result.exception)
+
+
+def test_a_library_of_another_release_is_named_in_one_message(monkeypatch, capsys):
+    def fail() -> None:
+        from textual._compositor import SomethingThatWent  # noqa: F401
+
+    monkeypatch.setattr(commands, "app", fail)
+    with pytest.raises(SystemExit) as ended:
+        commands.main()
+    lines = capsys.readouterr().err.splitlines()
+    assert ended.value.code == 2 and len(lines) == 3
+    assert "SomethingThatWent" in lines[0] and "this release of textual is not one" in lines[1]

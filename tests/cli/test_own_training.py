@@ -95,6 +95,46 @@ def test_a_paused_training_that_is_taken_back_stays_paused(endless: RunConfig, r
     training.join()
 
 
+def test_an_edit_that_the_other_process_refuses_does_not_end_the_training(
+    endless: RunConfig, run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = start(endless, run, hand_over)
+    edited = run.config_file.read_text().replace("n_head = 2", "n_head = 4")
+    run.config_file.write_text(edited)
+    training.detach("kim")
+    wait_for(lambda: len(events(run, RunStarted)) == 2, 60)
+    steps = len(events(run, StepCompleted))
+    wait_for(lambda: len(events(run, StepCompleted)) > steps)
+    assert "exit code 2" in events(run, ControlDiscarded)[0].reason
+    assert "model.n_head 2 → 4" in run.console_log.read_text()
+    assert run.read_config().model.n_head == 2
+    assert (run.path / "config.edited.toml").read_text() == edited
+    training.stop()
+    training.join()
+    assert training.exit_code == 0
+
+
+def test_a_text_that_changed_while_it_was_trained_on_is_no_matter_to_a_detach(
+    endless: RunConfig, run: RunDirectory, tmp_path: Path
+) -> None:
+    successors = []
+
+    def keep_and_wait(run: RunDirectory, *, is_paused: bool) -> str | None:
+        successors.append(Successor(run, is_paused=is_paused))
+        return successors[0].wait()
+
+    training = start(endless, run, keep_and_wait)
+    Path(endless.data.paths[0]).write_text("something else")
+    training.detach("kim")
+    training.join()
+    assert training.has_moved
+    wait_for(lambda: state_of(run) == "running")
+    send_command(run.control, "stop", "kim")
+    wait_for(lambda: state_of(run) == "finished")
+    assert successors[0].wait() is None
+    assert [event.resumed_from_step is not None for event in events(run, RunStarted)] == [False, True]
+
+
 def test_a_detach_before_the_first_step_waits_for_it(endless: RunConfig, run: RunDirectory) -> None:
     states = []
 

@@ -52,7 +52,7 @@ def test_what_is_typed_too_early_waits_for_the_training(make_run, training, type
     assert capsys.readouterr().out.splitlines() == [
         "The training begins: run r, 1,000 parameters, 100 steps, on cpu in fp32.",
         "Paused at step 0, which is saved.",
-        "Paused at step 0.",
+        "Paused at step 0, which is saved.",
         "Step 0 of 100, 0 percent.",
         "There is no evaluation yet.",
     ]

@@ -90,7 +90,7 @@ def test_every_figure_of_the_screen_is_in_the_lines(make_run):
         "tokens seen": f"{numbers.short(step.tokens_seen)} tokens seen",
         "speed": f"{numbers.short(follower.state.tokens_per_second)} tok/s",
         "memory": numbers.size(step.peak_memory_bytes),
-        "time": f"{numbers.duration(step.elapsed_seconds)} gone",
+        "time": f"{numbers.duration(step.elapsed_seconds)} elapsed",
         "train eval": f"train loss {numbers.loss(evaluation.train_eval_loss)}",
         "train eval perplexity": f"ppl {numbers.perplexity(evaluation.train_eval_perplexity)}",
         "train eval accuracy": f"acc {numbers.percent(evaluation.train_eval_accuracy)}",
@@ -275,7 +275,7 @@ def test_what_is_not_known_is_a_dash(make_run):
     unknown = {"train_loss": None, "train_perplexity": None, "train_accuracy": None, "grad_norm": None}
     step = {"step": 1, "epoch": 1, "tokens_seen": 8, "elapsed_seconds": 0.0, "learning_rate": 0.1, "is_clipped": False}
     evaluation = dict.fromkeys(EvaluationCompleted.__dataclass_fields__) | {
-        "step": 1, "epoch": 1, "elapsed_seconds": 0.0, "is_best": False, "seconds": 0.0,
+        "step": 1, "epoch": 1, "elapsed_seconds": 0.0, "is_best": False, "seconds": 0.0, "is_noise": False,
     }  # fmt: skip
     write(
         run,
@@ -285,3 +285,15 @@ def test_what_is_not_known_is_a_dash(make_run):
     lines = lines_of(run)
     assert "loss      –  ppl      –  acc      –  lr 1.0e-1  grad      –" in lines[0]
     assert "val loss      –  ppl      –  acc      –  bits/byte     –" in lines[1]
+
+
+def test_a_pause_is_said_to_be_saved_only_when_it_is(make_run):
+    """While the text is prepared there is no step yet, and of a resumed run not this one."""
+    run = make_run()
+    resumed = start(resumed_from_step=3)
+    write(run, PhaseStarted("preparing_data"), RunPaused(0), resumed, PhaseStarted("paused"), RunPaused(3))
+    lines = [line.partition("  ")[2] for line in lines_of(run)]
+    assert [line for line in lines if line.startswith("paused")] == [
+        "paused  while the text is prepared",
+        "paused  at step 3, saved",
+    ]

@@ -9,7 +9,7 @@ from dataclasses import replace
 from rich.cells import cell_len
 
 from tui_trainer.console.tables import presets_table, runs_table
-from tui_trainer.monitor.forecast import make_forecast
+from tui_trainer.monitor.forecast import make_forecasts
 from tui_trainer.presets import ORDER, list_presets, load_preset
 from tui_trainer.runs.status import boot_id
 
@@ -17,7 +17,7 @@ HOSTILE = "a\x1b]0;x\x07\x9b31m\u202e\nb"
 
 
 def table_of(*presets) -> list[str]:
-    return presets_table(presets, [make_forecast(preset, []) for preset in presets]).split("\n")
+    return presets_table(presets, make_forecasts(presets)).split("\n")
 
 
 def test_every_preset_has_its_line_in_the_order_of_the_picker(tmp_path, monkeypatch):
@@ -40,7 +40,7 @@ def test_what_each_preset_is_for_stands_below_in_the_same_order(tmp_path, monkey
 def test_the_presets_fit_a_terminal_of_eighty_columns(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     presets = list_presets()
-    forecasts = [replace(make_forecast(preset, []), seconds=1e12) for preset in presets]
+    forecasts = [replace(forecast, seconds=1e12) for forecast in make_forecasts(presets)]
     assert max(map(cell_len, presets_table(presets, forecasts).split("\n"))) <= 80
 
 

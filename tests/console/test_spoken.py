@@ -38,7 +38,7 @@ from tui_trainer.events import (
     TerminalLost,
 )
 from tui_trainer.monitor.follower import RunFollower
-from tui_trainer.monitor.forecast import make_forecast
+from tui_trainer.monitor.forecast import make_forecasts
 from tui_trainer.monitor.safe_text import safe_line
 from tui_trainer.presets import list_presets
 
@@ -83,6 +83,7 @@ def step(number: int, loss: float | None = 4.214, **changes) -> StepCompleted:
 def evaluation(number: int, val_loss: float = 4.3, train_loss: float = 4.2, *, is_best: bool = True):
     values = dict.fromkeys(EvaluationCompleted.__dataclass_fields__, 1.0)
     values |= {"step": number, "epoch": 1, "val_loss": val_loss, "train_eval_loss": train_loss, "is_best": is_best}
+    values["is_noise"] = False
     return EvaluationCompleted(**(values | {"val_perplexity": math.exp(val_loss)}))
 
 
@@ -292,7 +293,7 @@ def test_what_is_not_known_is_said_to_be_unknown(make_run):
     run = make_run()
     unknown = {"train_loss": None, "train_perplexity": None, "train_accuracy": None, "grad_norm": None}
     nothing = dict.fromkeys(EvaluationCompleted.__dataclass_fields__) | {
-        "step": 1, "epoch": 1, "elapsed_seconds": 0.0, "is_best": False, "seconds": 0.0,
+        "step": 1, "epoch": 1, "elapsed_seconds": 0.0, "is_best": False, "seconds": 0.0, "is_noise": False,
     }  # fmt: skip
     write(run, start(), step(1, **unknown), EvaluationCompleted(**nothing), *map(step, range(2, 20)))
     lines = lines_of(run)
@@ -438,13 +439,13 @@ def test_any_text_becomes_one_harmless_line(text):
 
 
 def test_a_preset_is_a_short_sentence_that_says_why_it_cannot_start():
-    for preset in list_presets():
-        forecast = make_forecast(preset, [])
+    presets = list_presets()
+    forecasts = make_forecasts(presets)
+    for preset, forecast in zip(presets, forecasts, strict=True):
         line = preset_sentence(preset, forecast)
         assert line.startswith(f"{preset.name}. ") and line.endswith(".") and line.isascii()
         assert ("Cannot start here: " in line) == (forecast.problem is not None), line
-    quick = list_presets()[0]
-    forecast = make_forecast(quick, [])
+    quick, forecast = presets[0], forecasts[0]
     assert preset_sentence(quick, forecast) == "quick-test. Does the code work? Under a minute on two CPU cores."
     assert preset_sentence(quick, replace(forecast, seconds=42.0)).endswith("Does the code work? About 40 seconds.")
     assert preset_sentence(quick, replace(forecast, problem="no text")).endswith("Cannot start here: no text.")
@@ -453,3 +454,21 @@ def test_a_preset_is_a_short_sentence_that_says_why_it_cannot_start():
 def test_a_run_is_a_short_sentence(make_run):
     run = make_run("R", state="finished", reason="early_stopped", step=1200, max_steps=2000)
     assert run_sentence(run, 0.0) == "R, early stopped, step 1,200 of 2,000."
+
+
+def test_a_pause_is_said_to_be_saved_only_when_it_is(make_run):
+    run = make_run()
+    write(run, PhaseStarted("preparing_data"), RunPaused(0), RunResumed(0, 90.0), start(), PhaseStarted("paused"))
+    assert lines_of(run)[:3] == [
+        "Preparing the text.",
+        "Paused while the text is prepared.",
+        "Going on after a pause of 1 minute 30 seconds.",
+    ]
+    write(run, start(), PhaseStarted("training"), PhaseStarted("paused"), RunPaused(400))
+    follower = RunFollower(run)
+    follower.drain()
+    assert spoken_state.standing(follower)[0] == "Paused at step 400, which is saved."
+    write(run, start(), PhaseStarted("preparing_data"), RunPaused(0))
+    follower = RunFollower(run)
+    follower.drain()
+    assert spoken_state.standing(follower)[0] == "Paused while the text is prepared."

@@ -251,3 +251,112 @@ def test_a_file_that_vanishes_or_turns_into_a_pipe_is_an_error_when_read(tmp_pat
     with pytest.raises(UserError) as error:
         corpus.fingerprint()
     check_message(error, str(path), "not a regular file")
+
+
+def make_product(folder: Path, *marks: str) -> Path:
+    """A directory that this program wrote, with text in it and below it."""
+    for name in (*(marks or ("run.json", "config.toml")), "events.jsonl", "console.log", "tokenizer/tokenizer.json"):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("ours")
+    return folder
+
+
+def test_runs_and_exports_in_a_folder_are_no_text_of_it(tmp_path, monkeypatch):
+    notes = tmp_path / "notes"
+    (notes / "sub").mkdir(parents=True)
+    (notes / "a.txt").write_text("mine")
+    (notes / "sub" / "run.json").write_text("mine, too")
+    monkeypatch.chdir(notes)
+    before = opened(".")
+    assert (before.name, before.skipped) == ("notes (2 files)", "")
+    make_product(notes / "runs" / "20261123-170806-small")
+    make_product(notes / "sub" / "out")
+    make_product(notes / "copied by hand")
+    make_product(notes / "model", "EXPORT.md", "export.json")
+    (notes / "linked").symlink_to("runs")
+    after = opened(".")
+    assert (after.paths, after.fingerprint()) == (before.paths, before.fingerprint())
+    assert after.name == "notes (2 files, 3 runs, 1 export skipped)"
+    for pattern in ("**", "**/*", str(notes / "**" / "*.*"), "*/**"):
+        assert set(opened(pattern).paths) <= set(before.paths)
+        assert "3 runs, 1 export skipped" in opened(pattern).name, pattern
+    assert opened(".", "**").name == "notes and 1 more (3 runs, 1 export skipped)"
+
+
+def test_what_is_named_in_a_run_is_meant(tmp_path):
+    run = make_product(tmp_path / "runs[1]" / "ID")
+    assert opened(run / "console.log").paths == (run / "console.log",)
+    assert opened(run / "tokenizer").paths == (run / "tokenizer" / "tokenizer.json",)
+    corpus = opened("ID/*.log", base=run.parent)
+    again = opened(*corpus.resolve())
+    assert corpus.paths == again.paths == (run / "console.log",)
+    assert corpus.skipped == again.skipped == ""
+    with pytest.raises(UserError) as error:
+        opened("*/*.log", base=run.parent)
+    check_message(error, "no file with text matches this glob; 1 run skipped")
+
+
+@pytest.mark.parametrize(
+    ("marks", "kind"), [((), "the directory of a run"), (("export.json", "EXPORT.md"), "the directory of an export")]
+)
+def test_a_run_is_no_text(tmp_path, marks, kind):
+    made = make_product(tmp_path / "runs" / "ID", *marks)
+    (tmp_path / "link").symlink_to(made)
+    for path in (made, tmp_path / "link"):
+        with pytest.raises(UserError) as error:
+            opened(path)
+        check_message(error, str(path), kind, "--data PATH")
+    with pytest.raises(UserError) as error:
+        opened(tmp_path / "runs")
+    check_message(error, "no text in this folder", "; 1 ", "skipped")
+
+
+def test_a_run_that_vanishes_while_its_folder_is_walked_is_no_mistake(tmp_path, monkeypatch):
+    (tmp_path / "a.txt").write_text("x")
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    scan_folder = os.scandir
+
+    def scan(path):
+        if Path(path) == gone:
+            gone.rmdir()
+        return scan_folder(path)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    assert opened(tmp_path).paths == (tmp_path / "a.txt",)
+
+
+@pytest.mark.timeout(20)
+def test_links_that_lead_back_up_have_an_end(tmp_path):
+    (tmp_path / "sub").mkdir()
+    for name in ("a.txt", "sub/b.txt"):
+        (tmp_path / name).write_text(name)
+    for link in ("me", "self", "sub/up", "sub/me"):
+        (tmp_path / link).symlink_to(tmp_path)
+    (tmp_path / "loop").symlink_to("loop")
+    found = opened(tmp_path).paths
+    assert [path.name for path in found] == ["a.txt", "b.txt"]
+    for pattern in ("**", "**/*.txt", "**/**/*.txt"):
+        assert opened(pattern, base=tmp_path).fingerprint() == opened(tmp_path).fingerprint()
+
+
+def test_a_glob_follows_links_to_other_folders(tmp_path):
+    (tmp_path / "notes" / "deep" / ".git").mkdir(parents=True)
+    (tmp_path / "notes" / "deep" / ".git" / "x.txt").write_text("hidden")
+    (tmp_path / "books").mkdir()
+    (tmp_path / "books" / "b.txt").write_text("b")
+    (tmp_path / "notes" / "deep" / "linked").symlink_to(tmp_path / "books")
+    for pattern in ("**", "**/*.txt", "**/linked/*", "deep/**/b.txt", "**/deep/**"):
+        assert [path.name for path in opened(pattern, base=tmp_path / "notes").paths] == ["b.txt"], pattern
+
+
+def test_a_folder_with_many_files_is_looked_through_once(tmp_path, monkeypatch):
+    """Whether a directory is a run is told by the names in it: a walk costs one look a file, as ever."""
+    for number in range(40):
+        (tmp_path / f"{number}").mkdir()
+        (tmp_path / f"{number}" / "a.txt").write_text("x")
+    looks = []
+    monkeypatch.setattr(os.path, "isfile", lambda path: looks.append(path) or os.path.exists(path))
+    assert len(opened(tmp_path).paths) == 40
+    assert len(looks) <= 4, "those at the folder itself"

@@ -14,7 +14,7 @@ the tokens of the run and written into the line of RunStarted. Advice in the log
     unlearnable               quick-test on random characters
     plateau                   one layer of width 4 on tinyshakespeare, constant learning_rate=0.02
     memorizing                quick-test on the-verdict, learning_rate=2e-3, no dropout
-    gradients                 width 32 on 120 random letters, learning_rate=0.01: clipped once it knows them by heart
+    gradients                 width 32 on 60 random letters, validated on 60, learning_rate=0.01: clipped once learned
     sampling                  quick-test, 400 steps, with the samples and the baseline of the trainer itself
     looping                   the same at temperature 0
     reciting                  quick-test on this project's ARCHITECTURE.md, muon, learning_rate=3e-3, temperature 0.3
@@ -49,9 +49,9 @@ FAULTY = {
     "plateau": [("plateau", "note", 525), ("plateau", "", 775)],
     "gradients": [
         ("model_size", "note", 0),
+        ("validation_noise", "warning", 0),
         ("model_size", "", 40),
         ("gradient_norm", "note", 40),
-        ("overfitting", "wrong", 40),
         ("gradient_norm", "", 50),
     ],
     "looping": [("repetition", "note", 80)],

@@ -12,6 +12,7 @@ from pydoc_data.topics import topics
 import pytest
 from rich.cells import cell_len
 
+from tui_trainer import places
 from tui_trainer.cli import main
 
 TINY = {
@@ -102,9 +103,16 @@ def test_on_a_terminal_they_stand_in_two_columns(run_cli, tuned, monkeypatch):
 
 
 def test_what_is_gone_is_said(run_cli, base, tuned):
-    Path("other.txt").unlink()
+    Path("other.txt").rename("moved.txt")
     code, output, errors = run_cli("compare", "tuned")
-    assert code == 0 and "no perplexity" in errors and "other.txt" in errors
+    assert code == 0 and "val loss" in output and "no perplexity" not in errors, "its tokens are cached"
+    shutil.rmtree(places.cache_folder())
+    code, output, errors = run_cli("compare", "tuned")
+    assert code == 0 and "no perplexity" in errors and "other.txt" in errors and "--data PATH" in errors
+    code, output, errors = run_cli("compare", "tuned", "--data", "moved.txt")
+    assert code == 0 and "val loss" in output
+    shutil.rmtree(places.cache_folder())
+    code, output, errors = run_cli("compare", "tuned")
     assert "val loss" not in output and "all weights" in output
     shutil.rmtree(base)
     code, _, errors = run_cli("compare", "tuned")

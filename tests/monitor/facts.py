@@ -39,6 +39,7 @@ def started(**changes) -> Record:
 def evaluated(step: int, val_loss: float, is_best: bool) -> Record:
     values = dict.fromkeys((field.name for field in fields(EvaluationCompleted)), 1.0)
     values |= {"step": step, "epoch": 1, "val_loss": val_loss, "is_best": is_best, "elapsed_seconds": step / 10}
+    values["is_noise"] = False
     return Record(float(step), 0, EvaluationCompleted(**values))
 
 

@@ -41,9 +41,9 @@ def folded(lines):
     return fold(record for line in lines if (record := decode(line.rstrip(b"\n"))))
 
 
-def long_story(steps: int = 60) -> list[bytes]:
+def long_story(steps: int = 60, run_id: str = "run") -> list[bytes]:
     story = Story()
-    story.note(started())
+    story.note(started(run_id=run_id))
     for _ in range(steps // 10):
         story.steps(10, 2.5)
         story.happen("evaluation")
@@ -187,13 +187,32 @@ def test_another_log_under_the_same_name_is_another_story(run, tmp_path, how, is
     follower = RunFollower(run)
     follower.poll()
     follower.fold_slice(1e9 if is_whole else 0.0)
-    other = long_story(steps)
+    other = long_story(steps, "another run" if how == "replaced" else "run")
     new = run.event_log if how == "truncated" else tmp_path / "new"
     new.write_bytes(b"".join(other))
     new.replace(run.event_log)
     if how == "truncated" and not is_whole:
         follower.fold_slice(0.0)
     assert finish(follower) == folded(other)
+
+
+@pytest.mark.parametrize("slice_seconds", [0.0, 1e9])
+def test_a_mirror_is_read_on_whichever_copy_it_shows(run, tmp_path, slice_seconds):
+    """It replaces the log by a longer one, and now and then by an older one."""
+    lines = long_story(120)
+    follower, seen, states = RunFollower(run), [], set()
+    for count in (60, 70, 65, 65, 72, 20, 90, 90, 5, len(lines)):
+        new = tmp_path / "new"
+        new.write_bytes(b"".join(lines[:count]))
+        new.replace(run.event_log)
+        for _ in range(5):
+            follower.poll(seen.append)
+            follower.fold_slice(slice_seconds)
+        states.add(id(follower.state))
+    assert finish(follower, seen.append) == folded(lines)
+    records = [decode(line) for line in lines]
+    assert seen == records[-len(seen) :]
+    assert len(states) <= 2, "the glimpse and the whole: zoom and cursor stay"
 
 
 def test_a_log_that_vanishes_leaves_what_is_known(run):

@@ -72,3 +72,27 @@ def test_one_slow_step_does_not_shake_the_speed():
     pace.add_step(60.0)
     assert pace.tokens_per_second(256) == pytest.approx(512.0)
     assert Pace().tokens_per_second(256) is None
+
+
+@pytest.mark.parametrize("slow", [3.0, 60.0, 3600.0])
+@pytest.mark.parametrize("steps", [ENOUGH_STEPS, 12, RECENT_STEPS])
+def test_one_slow_step_does_not_shake_the_time_left(slow, steps):
+    """A process that was stopped, a laptop that slept."""
+    pace = paced(steps=steps - 1)
+    pace.add_step(slow)
+    assert pace.seconds_left(50, 1050, 10_000, 10_000.0) == pytest.approx(1000.0)
+
+
+def test_nor_does_one_slow_evaluation_or_save():
+    pace = paced(evaluation=10.0, save=2.0)
+    calm = pace.seconds_left(0, 100, 25, 1000.0)
+    pace.add_evaluation(70.0)
+    pace.add_save(70.0)
+    assert pace.seconds_left(0, 100, 25, 1000.0) == calm
+
+
+def test_steps_that_are_slow_time_and_again_count():
+    pace = Pace()
+    for number in range(RECENT_STEPS):
+        pace.add_step(2.0 if number % 10 == 0 else 1.0)
+    assert pace.seconds_left(50, 1050, 10_000, 10_000.0) == pytest.approx(1100.0, rel=0.04)

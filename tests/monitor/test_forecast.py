@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from datetime import datetime
 
@@ -8,12 +9,24 @@ import pytest
 
 from tui_trainer import estimates, places
 from tui_trainer.config import parse_config
-from tui_trainer.monitor.forecast import forecast_figures, make_forecast, remember_past_runs
-from tui_trainer.presets import apply_overrides, load_preset
+from tui_trainer.data.corpus import open_corpus
+from tui_trainer.monitor.forecast import (
+    FoundText,
+    find_text,
+    forecast_figures,
+    make_forecast,
+    make_forecasts,
+    remember_past_runs,
+)
+from tui_trainer.presets import apply_overrides, change_presets, list_presets, load_preset
 from tui_trainer.runs.directory import create_run
 from tui_trainer.runs.status import Status
 
 QUICK, SHAKESPEARE = load_preset("quick-test"), load_preset("shakespeare-char")
+
+
+def forecast_of(preset, past_runs=()):
+    return make_forecast(preset, past_runs, find_text(preset.config.data))
 
 
 def past_run(preset: str, step: int, elapsed: float, minute: int = 0, config=QUICK.config) -> None:
@@ -22,7 +35,7 @@ def past_run(preset: str, step: int, elapsed: float, minute: int = 0, config=QUI
 
 
 def test_the_embedded_text_gives_every_figure_but_the_time():
-    forecast = make_forecast(QUICK, [])
+    forecast = forecast_of(QUICK)
     figures = forecast_figures(QUICK, forecast)
     assert forecast.problem is None
     assert figures["time"] == "–"
@@ -33,7 +46,7 @@ def test_the_embedded_text_gives_every_figure_but_the_time():
 
 def test_tokens_and_steps_are_near_those_of_the_recorded_run():
     smaller = replace(QUICK, config=apply_overrides(QUICK.config, ["data.vocab_size=1024"]))
-    forecast = make_forecast(smaller, [])
+    forecast = forecast_of(smaller)
     assert forecast.tokens == pytest.approx(159_100, rel=0.1)
     assert forecast.steps == pytest.approx(2244, rel=0.1)
 
@@ -44,7 +57,7 @@ def test_what_is_certain_is_not_marked(tmp_path):
     for tokenizer, mark in (("gpt2", ""), ("bytes", ""), ("char", "~")):
         config = apply_overrides(SHAKESPEARE.config, [f"data.tokenizer={tokenizer}", f"data.paths=['{text}']"])
         preset = replace(SHAKESPEARE, config=config)
-        figures = forecast_figures(preset, make_forecast(preset, []))
+        figures = forecast_figures(preset, forecast_of(preset))
         assert figures["parameters"].startswith("~") == bool(mark)
         assert figures["steps"] == "2,000"
         assert figures["data"] == "text.txt"
@@ -52,7 +65,7 @@ def test_what_is_certain_is_not_marked(tmp_path):
 
 def test_missing_text_is_a_problem_and_the_rest_still_known(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    forecast = make_forecast(SHAKESPEARE, [])
+    forecast = forecast_of(SHAKESPEARE)
     assert "tinyshakespeare.txt" in forecast.problem
     figures = forecast_figures(SHAKESPEARE, forecast)
     assert (figures["tokens"], figures["steps"], figures["data"]) == ("–", "2,000", "tinyshakespeare.txt")
@@ -61,20 +74,20 @@ def test_missing_text_is_a_problem_and_the_rest_still_known(tmp_path, monkeypatc
 def test_hostile_names_of_data_are_shown_not_obeyed(tmp_path):
     path = tmp_path / "a\x1b]0;x\x07.txt"
     preset = replace(QUICK, config=parse_config({"data": {"paths": [str(path)]}}, "x"))
-    assert forecast_figures(preset, make_forecast(preset, []))["data"].isprintable()
+    assert forecast_figures(preset, forecast_of(preset))["data"].isprintable()
     path.write_text("text " * 1000)
-    assert forecast_figures(preset, make_forecast(preset, []))["data"].isprintable()
+    assert forecast_figures(preset, forecast_of(preset))["data"].isprintable()
 
 
 def test_a_preset_that_cannot_take_a_change_keeps_its_problem():
-    assert make_forecast(replace(QUICK, problem="n_head = 3 does not divide"), []).problem.startswith("n_head")
+    assert forecast_of(replace(QUICK, problem="n_head = 3 does not divide")).problem.startswith("n_head")
 
 
 def test_the_time_comes_from_the_last_run_of_the_same_preset():
     past_run("quick-test", 100, 50.0, minute=1)
     past_run("quick-test", 100, 20.0, minute=2)
     past_run("small", 100, 1.0, minute=3)
-    forecast = make_forecast(QUICK, remember_past_runs())
+    forecast = forecast_of(QUICK, remember_past_runs())
     assert forecast.seconds == pytest.approx(0.2 * forecast.steps)
     assert forecast_figures(QUICK, forecast)["time"].startswith("~")
 
@@ -82,11 +95,11 @@ def test_the_time_comes_from_the_last_run_of_the_same_preset():
 def test_one_run_beside_another_program_does_not_make_the_next_seem_slow():
     for minute, elapsed in enumerate((20.0, 22.0, 21.0, 400.0), 1):
         past_run("quick-test", 100, elapsed, minute=minute)
-    assert make_forecast(QUICK, remember_past_runs()).seconds == pytest.approx(0.21 * make_forecast(QUICK, []).steps)
+    assert forecast_of(QUICK, remember_past_runs()).seconds == pytest.approx(0.21 * forecast_of(QUICK).steps)
     past_run("small", 100, 400.0, minute=8)
     wider = QUICK.changed(["model.n_embd=256"], [])
-    by_one = make_forecast(wider, remember_past_runs()[1:2]).seconds
-    assert make_forecast(wider, remember_past_runs()).seconds < by_one / 10
+    by_one = forecast_of(wider, remember_past_runs()[1:2]).seconds
+    assert forecast_of(wider, remember_past_runs()).seconds < by_one / 10
 
 
 @pytest.mark.parametrize("tokenizer", ["bpe", "gpt2"])
@@ -95,7 +108,7 @@ def test_else_from_the_speed_of_the_last_run_of_any(tokenizer):
     past_run("mine", 100, 10.0, config=config)
     vocab = 50_257 if tokenizer == "gpt2" else 300
     done = 100 * config.tokens_per_step * estimates.flop_per_token(config.model, vocab)
-    forecast = make_forecast(QUICK, remember_past_runs())
+    forecast = forecast_of(QUICK, remember_past_runs())
     todo = (
         forecast.steps
         * QUICK.config.tokens_per_step
@@ -126,7 +139,7 @@ def test_runs_of_another_machine_or_shape_do_not_tell_the_time_of_a_preset():
     assert remember_past_runs() == []
     (run / "status.json").write_text(json.dumps(status))
     same, wider = (
-        make_forecast(preset, remember_past_runs()) for preset in (QUICK, QUICK.changed(["model.n_embd=256"], []))
+        forecast_of(preset, remember_past_runs()) for preset in (QUICK, QUICK.changed(["model.n_embd=256"], []))
     )
     assert same.seconds == pytest.approx(0.25 * same.steps)
     assert wider.seconds > same.seconds
@@ -137,16 +150,57 @@ def test_epochs_are_passes_over_the_text_that_is_learned_from(tmp_path):
     text.write_text("x" * 10_000)
     config = apply_overrides(SHAKESPEARE.config, ["data.tokenizer=bytes", f"data.paths=['{text}']", "data.stride=50"])
     config = apply_overrides(config, ["data.val_fraction=0.1", "training.max_steps=200", "training.batch_size=4"])
-    forecast = make_forecast(replace(SHAKESPEARE, config=config), [])
+    forecast = forecast_of(replace(SHAKESPEARE, config=config))
     assert (forecast.train_tokens, forecast.epochs) == (9000, 200 * 4 * 50 / 9000)
 
 
 def test_epochs_that_were_asked_for_are_about_those_of_the_forecast():
-    forecast = make_forecast(QUICK, [])
+    forecast = forecast_of(QUICK)
     assert forecast.epochs == pytest.approx(QUICK.config.training.epochs, rel=0.02)
 
 
 def test_without_its_text_nothing_is_known_of_epochs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    forecast = make_forecast(SHAKESPEARE, [])
+    forecast = forecast_of(SHAKESPEARE)
     assert (forecast.train_tokens, forecast.epochs) == (None, None)
+
+
+def test_presets_share_what_was_found_of_a_text(monkeypatch, tmp_path):
+    """However many files there are: a walk through a large folder takes seconds."""
+    for number in range(3):
+        (tmp_path / f"{number}.txt").write_text("text " * 1000)
+    presets = change_presets(list_presets(), [], [str(tmp_path)])
+    walked = []
+    monkeypatch.setattr(os, "walk", lambda *given, walk=os.walk, **more: walked.append(given) or walk(*given, **more))
+    assert {forecast.data_name for forecast in make_forecasts(presets)} == {f"{tmp_path.name} (3 files)"}
+    assert len(walked) == 1
+
+
+def test_until_the_text_is_found_the_rest_is_known():
+    preset = QUICK.changed([], ["no such file.txt"])
+    figures = forecast_figures(preset, make_forecast(preset, [], None))
+    assert figures["data"] == "looking through no such file.txt …"
+    assert (figures["tokens"], figures["steps"], figures["time"]) == ("–", "–", "–")
+    assert figures["memory"].startswith("~")
+
+
+def test_a_text_that_goes_while_it_is_looked_at_is_a_problem_and_no_crash(monkeypatch, tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text("text")
+    monkeypatch.setattr("tui_trainer.monitor.forecast.open_corpus", lambda data: _gone(path, data))
+    found = find_text(QUICK.changed([], [str(path)]).config.data)
+    assert found == FoundText(str(path), None, found.problem) and "text.txt" in found.problem
+
+
+def test_a_current_folder_that_is_gone_is_a_problem_and_no_crash(monkeypatch, tmp_path):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    (tmp_path / "here").rmdir()
+    found = find_text(QUICK.changed([], ["text.txt"]).config.data)
+    assert found.problem == "text.txt: cannot be looked for: No such file or directory"
+
+
+def _gone(path, data):
+    corpus = open_corpus(data)
+    path.unlink()
+    return corpus

@@ -15,6 +15,7 @@ from tui_trainer.monitor.liveness import (
     MOVING_SECONDS,
     STALE_SECONDS,
     Liveness,
+    is_trained_elsewhere,
     judge,
     silence_text,
     waiting_text,
@@ -102,3 +103,20 @@ def test_a_long_step_is_said_to_be_one():
     assert waiting_text(replace(MINE, progressed_at=NOW), NOW + LONG_SECONDS - 1) == ""
     assert waiting_text(replace(MINE, progressed_at=NOW), NOW + 65) == ", 1 min 05 s in this step"
     assert waiting_text(replace(MINE, progressed_at=0.0), NOW) == "", "nobody knows"
+
+
+COPY = replace(MINE, is_elsewhere=True)
+
+
+def test_a_copy_lives_while_somebody_keeps_it_fresh_and_is_dead_after(dead_pid):
+    assert judge(COPY, NOW + STALE_SECONDS) is Liveness.ALIVE
+    assert judge(COPY, NOW + STALE_SECONDS + 0.1) is Liveness.DEAD
+    assert judge(replace(COPY, pid=dead_pid), NOW) is Liveness.DEAD
+    assert silence_text(COPY, NOW + 61) == "a copy, with nothing new for 1 min 01 s"
+
+
+def test_a_copy_is_trained_elsewhere_as_long_as_its_process_trains(dead_pid):
+    assert is_trained_elsewhere(COPY)
+    assert is_trained_elsewhere(replace(COPY, state="moving", pid=dead_pid))
+    for other in (MINE, replace(COPY, pid=dead_pid), replace(COPY, state="finished"), replace(COPY, state="failed")):
+        assert not is_trained_elsewhere(other)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import resource
 from contextlib import contextmanager
 from itertools import count
@@ -119,15 +120,31 @@ def room_for(size: int):
 
 
 @pytest.mark.parametrize("extra", [0, 1, 50])
-def test_a_record_written_after_a_full_disk_is_not_glued_to_the_torn_one(log, extra):
+def test_a_full_disk_costs_no_record(log, extra):
     times = count(1)
     writer = EventLogWriter(log, 0, lambda: float(next(times)))
     writer.append(AdviceCleared("a", 1))
-    with room_for(log.stat().st_size + extra), pytest.raises(OSError, match="File too large"):
+    with room_for(log.stat().st_size + extra):
         writer.append(AdviceCleared("b", 2))
-    writer.append(AdviceCleared("c", 3))
+        writer.append(AdviceCleared("c", 3))
+        assert not writer.flush()
+        assert [item.event for item in EventLogReader(log).read()] == [AdviceCleared("a", 1)]
+    assert writer.flush()
+    writer.append(AdviceCleared("d", 4))
     writer.close()
-    assert [item.event for item in EventLogReader(log).read()] == [AdviceCleared("a", 1), AdviceCleared("c", 3)]
+    assert [item.event for item in EventLogReader(log).read()] == [
+        AdviceCleared(rule, step) for step, rule in enumerate("abcd", 1)
+    ]
+
+
+def test_a_record_after_a_crash_on_a_full_disk_is_not_glued_to_the_torn_one(log):
+    writer = EventLogWriter(log, 0, lambda: 1.0)
+    writer.append(AdviceCleared("a", 1))
+    with room_for(log.stat().st_size + 9):
+        writer.append(AdviceCleared("b", 2))
+        writer.close()
+    write(log, [record(3)])
+    assert [item.event for item in EventLogReader(log).read()] == [AdviceCleared("a", 1), record(3).event]
 
 
 def test_lines_of_others_are_skipped_and_counted(log):
@@ -149,6 +166,76 @@ def test_a_log_that_begins_anew_is_read_from_its_start(log, tmp_path, how):
         write(tmp_path / "new", [record(0), record(1), record(2), record(3)])
         (tmp_path / "new").replace(log)
     assert reader.read()[0] == record(0)
+
+
+def mirror(log: Path, content: bytes) -> None:
+    """Puts a copy there as rsync does."""
+    copy = log.with_name(".copy")
+    copy.write_bytes(content)
+    copy.replace(log)
+
+
+@pytest.mark.parametrize("begins", ["start", "end", "last"])
+def test_a_mirror_of_a_growing_log_is_read_on(log, begins):
+    lines = [encode(record(number)) for number in range(60)]
+    mirror(log, b"".join(lines[:20]))
+    reader = EventLogReader(log, from_end=begins == "end")
+    if begins == "last":
+        assert reader.skip_to_last(len(lines[19]) + 1)
+    found = read_all(reader)
+    for copied in range(20, 61):
+        mirror(log, b"".join(lines)[: len(b"".join(lines[:copied])) + copied % 7])
+        found += read_all(reader)
+    assert found == [record(number) for number in range({"start": 0, "end": 20, "last": 19}[begins], 60)]
+    assert (reader.logs, reader.skipped_lines) == (1, 0)
+
+
+def test_an_older_copy_is_waited_out(log):
+    lines = [encode(record(number)) for number in range(9)]
+    reader, found = EventLogReader(log), []
+    for copied in (5, 3, 3, 0, 5, 6, 1, 9):
+        mirror(log, b"".join(lines[:copied]))
+        found += reader.read()
+        assert reader.unread_bytes == 0
+    assert found == [record(number) for number in range(9)]
+    assert reader.logs == 1
+
+
+def test_a_run_that_was_put_back_and_trains_again_is_read_from_its_start(log):
+    """Its log is a part of what was read, but no copy of it: it grows in place."""
+    write(log, [record(number) for number in range(9)])
+    reader = EventLogReader(log)
+    reader.read()
+    mirror(log, b"".join(encode(record(number)) for number in range(3)))
+    assert reader.read() == []
+    write(log, [record(7)], segment=1)
+    assert [item.time for item in reader.read()] == [0.0, 1.0, 2.0, 7.0]
+    assert reader.logs == 2
+
+
+@pytest.mark.parametrize("is_in_place", [True, False])
+def test_another_log_that_begins_alike_is_another(log, is_in_place):
+    same = b"".join(encode(record(number)) for number in range(30))
+    log.write_bytes(same + encode(record(30)))
+    reader = EventLogReader(log)
+    read_all(reader)
+    other = same + encode(record(34)) + encode(record(35))
+    log.write_bytes(other) if is_in_place else mirror(log, other)
+    assert len(read_all(reader)) == 32
+    assert reader.logs == 2
+
+
+def test_a_mirror_costs_no_second_reading(log, monkeypatch):
+    """It is known by a few bytes, however long the log is."""
+    lines = [encode(record(number)) for number in range(2000)]
+    mirror(log, b"".join(lines[:-1]))
+    reader, taken = EventLogReader(log), []
+    read_all(reader)
+    pread = os.pread
+    monkeypatch.setattr(os, "pread", lambda *where: taken.append(where[1]) or pread(*where))
+    mirror(log, b"".join(lines))
+    assert reader.read() == [record(1999)]
+    assert sum(taken) <= 4 * event_log.MARK_BYTES
 
 
 @pytest.fixture
@@ -257,3 +344,22 @@ def test_the_last_segment_of_a_long_log_is_at_its_end(log):
     old, new = Record(1.0, 0, PhaseStarted("training")), Record(1.0, 9, PhaseStarted("training"))
     log.write_bytes(encode(old) * (2 * READ_BYTES // len(encode(old))) + encode(new))
     assert last_segment(log) == 9
+
+
+@pytest.mark.parametrize("end", [b"\n", b"", b'\n{"v":1,"time":3,"segm'])
+def test_the_last_segment_is_found_however_long_the_last_line_is(log, end):
+    """A sample of a whole context is longer than what is read at once."""
+    long = Record(2.0, 3, PhaseStarted("x" * 1_000_000))
+    assert len(encode(long)) > 3 * READ_BYTES
+    log.write_bytes(encode(Record(1.0, 2, PhaseStarted("a"))) + encode(long)[:-1] + end)
+    assert last_segment(log) == 3
+    log.write_bytes(encode(Record(1.0, 2, PhaseStarted("a"))) + encode(long)[:900_000])
+    assert last_segment(log) == 2, "the long one is torn"
+
+
+def test_the_last_segment_is_found_behind_an_endless_line(log, monkeypatch):
+    monkeypatch.setattr(event_log, "READ_BYTES", 1000)
+    monkeypatch.setattr(event_log, "MAX_LINE_BYTES", 5000)
+    for length in (4000, 5000, 20_500):
+        log.write_bytes(encode(Record(1.0, 2, PhaseStarted("a"))) + b"\0" * length)
+        assert last_segment(log) == 2

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import signal
@@ -89,3 +91,25 @@ def test_what_cannot_be_a_lock_is_named_and_left_alone(tmp_path, kind):
     with pytest.raises(UserError, match=f"{lock}: cannot be locked"), RunLock(lock):
         pytest.fail("no lock at all")
     assert target.read_text() == "precious"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch, number):
+    def refuse(descriptor, operation):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with RunLock(tmp_path / "run.lock") as lock:
+        assert lock.missing_because == os.strerror(number)
+
+
+def test_a_lock_that_fails_otherwise_is_an_error(tmp_path, monkeypatch):
+    def refuse(descriptor, operation):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with (
+        pytest.raises(UserError, match=r"run\.lock: cannot be locked: Input/output error"),
+        RunLock(tmp_path / "run.lock"),
+    ):
+        pytest.fail("not locked")

@@ -37,7 +37,7 @@ def test_it_says_who_does_what_from_the_start(path):
     file.start()
     status = read_status(path)
     file.close("finished")
-    assert status == Status(heartbeat=12.5, progressed_at=12.5)
+    assert status == Status(heartbeat=12.5, progressed_at=12.5, directory=str(path.parent))
     assert (status.pid, status.host, status.boot_id) == (os.getpid(), socket.gethostname(), boot_id())
     assert read_status(path).state == "finished"
 
@@ -50,7 +50,8 @@ def test_the_heart_beats_without_progress_and_progress_is_dated(path):
     now[0] = 99.0
     try:
         wait_for(lambda: read_status(path).heartbeat == 99.0)
-        assert read_status(path) == Status(step=7, phase="training", heartbeat=99.0, progressed_at=1.0)
+        expected = Status(step=7, phase="training", heartbeat=99.0, progressed_at=1.0, directory=str(path.parent))
+        assert read_status(path) == expected
         assert file.step == 7
     finally:
         file.close("finished")
@@ -102,3 +103,31 @@ def test_a_missing_or_damaged_status_is_none(path, content):
     if content is not None:
         path.write_bytes(content)
     assert read_status(path) is None
+
+
+def test_a_copy_is_told_from_the_run_wherever_both_lie(path, tmp_path):
+    StatusFile(path).close("running")
+    assert "is_elsewhere" not in json.loads(path.read_bytes())
+    copy, link = tmp_path / "copy", tmp_path / "link"
+    shutil.copytree(path.parent, copy)
+    link.symlink_to(path.parent)
+    assert not read_status(path).is_elsewhere
+    assert not read_status(link / "status.json").is_elsewhere
+    assert read_status(copy / "status.json").is_elsewhere
+    shutil.copytree(copy, tmp_path / "copy of a copy")
+    assert read_status(tmp_path / "copy of a copy" / "status.json").is_elsewhere
+    path.parent.rename(tmp_path / "renamed")
+    assert read_status(tmp_path / "renamed" / "status.json").is_elsewhere
+    (tmp_path / "renamed").rename(path.parent)
+    StatusFile(copy / "status.json").close("running")
+    assert not read_status(copy / "status.json").is_elsewhere, "it is trained itself by now"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"directory": ""}, {"directory": None}, {"directory": "a\0b"}, {"host": "another"}, {"boot_id": "another"}],
+)
+def test_what_cannot_be_known_is_no_copy(path, changes):
+    status = {**Status(directory="/gone").__dict__, "is_elsewhere": True, **changes}
+    path.write_text(json.dumps(status))
+    assert not read_status(path).is_elsewhere

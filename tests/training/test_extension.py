@@ -1,13 +1,10 @@
-"""A run that goes on differently: longer, at another rate, on another text. It says so, and keeps what it says."""
+"""A run that is resumed under another plan: longer, or at another rate. It says so, and keeps what it says."""
 
-import os
-import random
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_runs import changed, events, figures, hold, new, sha_of, tensors_of, tiny_config, train, trained, write_text
+from tiny_runs import changed, events, figures, hold, new, sha_of, tensors_of, tiny_config, trained, write_text
 
 from tui_trainer.checkpoints import CheckpointStore
 from tui_trainer.config import RunConfig, read_toml
@@ -231,49 +228,3 @@ def test_a_change_that_comes_with_a_stop_is_answered(config: RunConfig, run: Run
     hold_session(new(config, run), SendAtStep(run, 8, value, stop_at=8), lambda directory: None)
     assert len(events(run, ControlDiscarded)) + len(events(run, ControlApplied)) == 1
     assert list(run.control.iterdir()) == []
-
-
-# On another text
-
-
-def test_another_text_is_refused_by_name_and_taken_when_allowed(config: RunConfig, run: RunDirectory) -> None:
-    trained(config, run.path)
-    text = Path(config.data.paths[0])
-    text.write_text("".join(random.Random(7).choices("abcdefgh .\n", k=4000)))
-    longer = changed(run.read_config(), max_steps=30)
-    before = {path.name: path.read_bytes() for path in run.checkpoints.iterdir()}
-    handle = train(ResumedRun(run, longer, "cpu"))
-    assert handle.exit_code == 2
-    lines = str(handle.failure).splitlines()
-    assert "text.txt" in lines[0] and "--allow-changed-data" in lines[2] and len(lines) == 3
-    assert {path.name: path.read_bytes() for path in run.checkpoints.iterdir()} == before
-    handle = train(ResumedRun(run, longer, "cpu", allow_changed_data=True))
-    assert (handle.exit_code, handle.failure) == (0, None)
-    assert "not the one that this run was trained on" in notice(run, "data").evidence
-    evaluations = events(run, EvaluationCompleted)
-    again = [event for event in evaluations if event.step == 20]
-    assert len(again) == 2 and again[1].is_best, "measured at once on the new text, where the best is sought anew"
-    handle = train(ResumedRun(run, changed(run.read_config(), max_steps=35), "cpu"))
-    assert handle.exit_code == 0, "the new text is now the run's"
-
-
-def test_another_tokenizer_is_refused_and_taken_when_allowed(tmp_path: Path, run: RunDirectory) -> None:
-    """As many tokens, but others: without the check the weights would take one word for another."""
-    bpe = {"tokenizer": "bpe", "vocab_size": 280}
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-    config = tiny_config(write_text(tmp_path / "one"), data=bpe)
-    other = trained(tiny_config(write_text(tmp_path / "two", alphabet="stuvwxyz .\n"), data=bpe), tmp_path / "other")
-    trained(config, run.path)
-    shutil.rmtree(run.tokenizer)
-    shutil.copytree(other.tokenizer, run.tokenizer)
-    longer = changed(run.read_config(), max_steps=30)
-    handle = train(ResumedRun(run, longer, "cpu"))
-    assert handle.exit_code == 2 and "the tokenizer is not the one" in str(handle.failure)
-    assert train(ResumedRun(run, longer, "cpu", allow_changed_data=True)).exit_code == 0
-
-
-def test_a_text_that_was_only_touched_is_the_same(config: RunConfig, run: RunDirectory) -> None:
-    trained(config, run.path)
-    os.utime(config.data.paths[0], (1, 1))
-    assert train(ResumedRun(run, changed(run.read_config(), max_steps=25), "cpu")).exit_code == 0

@@ -3,8 +3,11 @@
 import errno
 import os
 import shutil
+import subprocess
+import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +27,25 @@ from tiny_runs import (
     write_text,
 )
 
-from tui_trainer.checkpoints import CheckpointStore
+from tui_trainer import places
+from tui_trainer.checkpoints import CheckpointStore, NoSpaceError
+from tui_trainer.checkpoints import Disk as RealDisk
 from tui_trainer.config import RunConfig
-from tui_trainer.events import ControlApplied, ControlDiscarded, RunFailed, RunFinished, StepCompleted
+from tui_trainer.events import (
+    AdviceCleared,
+    AdviceRaised,
+    ControlApplied,
+    ControlDiscarded,
+    RunFailed,
+    RunFinished,
+    StepCompleted,
+)
+from tui_trainer.runs import lock
+from tui_trainer.runs.catalogue import list_runs
 from tui_trainer.runs.control import send_command
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.runs.lock import RunLock
-from tui_trainer.runs.status import read_status
+from tui_trainer.runs.status import read_status, write_status
 from tui_trainer.training.launch import NewRun, ResumedRun, TrainingHandle, launch
 
 
@@ -47,37 +62,96 @@ def run(tmp_path: Path) -> RunDirectory:
 # A full disk
 
 
-def fill_disk(monkeypatch: pytest.MonkeyPatch, name: str, spare: int) -> None:
-    """From now on, files whose name contains `name` take only so many more writes."""
-    real, written = os.write, 0
+class Disk:
+    """A disk that is full after some writes to files of a name, until a test frees it or it was asked often enough."""
 
-    def write(descriptor: int, content: Any) -> int:
-        nonlocal written
-        if name in Path(f"/proc/self/fd/{descriptor}").resolve().name:
-            written += 1
-            if written > spare:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return real(descriptor, content)
+    def __init__(self, patch: pytest.MonkeyPatch, name: str, spare: int, refusals: int, number: int) -> None:
+        self.refused = 0
+        self._name, self._spare, self._refusals, self._number = name, spare, refusals, number
+        self._write = os.write
+        patch.setattr(os, "write", self.write)
+        patch.setattr("tui_trainer.training.full_disk.RETRY_SECONDS", 0.01)
 
-    monkeypatch.setattr(os, "write", write)
+    @property
+    def is_full(self) -> bool:
+        return self._spare < 0 and self.refused < self._refusals
+
+    def write(self, descriptor: int, content: Any) -> int:
+        if self._name in Path(f"/proc/self/fd/{descriptor}").resolve().name:
+            self._spare -= 1
+            if self.is_full:
+                self.refused += 1
+                raise OSError(self._number, os.strerror(self._number))
+        return self._write(descriptor, content)
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the names of open files are known on Linux only")
-@pytest.mark.parametrize(("name", "spare"), [("events.jsonl", 30), (".safetensors", 150), ("-step-0", 151)])
-def test_a_full_disk(
+PLACES = [("events.jsonl", 30), (".safetensors", 150), ("-step-0", 151)]
+needs_proc = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="names of open files: Linux only")
+
+
+@needs_proc
+@pytest.mark.parametrize(("name", "spare"), PLACES)
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_disk_that_is_full_for_a_while_costs_no_step(
+    config: RunConfig, run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    name: str, spare: int, number: int,
+) -> None:  # fmt: skip
+    straight = trained(config, tmp_path / "straight")
+    with monkeypatch.context() as patch:
+        disk = Disk(patch, name, spare, 40, number)
+        handle = train(new(config, run))
+    assert (handle.exit_code, handle.failure, disk.refused) == (0, None, 40)
+    assert [event.step for event in events(run, StepCompleted)] == list(range(1, 21))
+    assert sha_of(tensors_of(run)) == sha_of(tensors_of(straight))
+    assert events(run, RunFinished)[0].reason == "completed"
+    (raised,) = [event for event in events(run, AdviceRaised) if event.rule == "disk"]
+    assert raised.level == "wrong" and "is saved" in raised.evidence
+    assert [event.rule for event in events(run, AdviceCleared)].count("disk") == 1
+    assert_good(run)
+    assert not list(run.checkpoints.glob(".tmp-*"))
+
+
+@needs_proc
+@pytest.mark.parametrize(("name", "spare"), PLACES)
+def test_a_run_that_must_end_on_a_full_disk_says_which_step_is_safe(
     config: RunConfig, run: RunDirectory, monkeypatch: pytest.MonkeyPatch, name: str, spare: int
 ) -> None:
     with monkeypatch.context() as patch:
-        fill_disk(patch, name, spare)
-        handle = train(new(config, run))
-    assert handle.exit_code == 2
-    assert handle.failure is not None and len(handle.failure.splitlines()) <= 3
-    assert "no space" in handle.failure or "no room" in handle.failure
-    assert str(run.path) in handle.failure
+        disk = Disk(patch, name, spare, 10**9, errno.ENOSPC)
+        handle = launch(new(config, run))
+        while not ((status := read_status(run.status_file)) and status.phase == "waiting_for_disk"):
+            assert handle.is_alive()
+            time.sleep(0.01)
+        assert disk.is_full
+        handle.stop()
+        handle.join(60)
+    assert (handle.exit_code, handle.run_dir) == (1, run)
+    last = CheckpointStore(run.checkpoints).pointer("last")
+    lines = str(handle.failure).splitlines()
+    assert len(lines) == 2 and lines[0].startswith(f"{run.path}: the disk is full: ")
+    assert lines[1] == f"step {last:,} is safe; free some space, then: tui-trainer resume {run.path}"
+    assert ("No space left" in status.trouble) == (name == "events.jsonl")
+    assert read_status(run.status_file).state == "failed"
     assert_good(run)
-    assert not list(run.checkpoints.glob(".tmp-*"))
     assert train(ResumedRun(run, config, "cpu")).exit_code == 0
     assert events(run, RunFinished)[-1].step == 20
+
+
+def test_only_the_room_that_a_save_needs_is_asked_for(
+    config: RunConfig, run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(run.path.parent)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=2_000_000))
+    assert train(new(config, run)).exit_code == 0
+    largest = max(path.stat().st_size for path in run.checkpoints.iterdir())
+    with pytest.raises(NoSpaceError) as caught:
+        CheckpointStore(run.checkpoints, NoRoom()).save(30, tensors_of(run), {}, {}, is_best=False, keep=1)
+    assert largest < caught.value.needed_bytes < largest + 2_000_000
+
+
+class NoRoom(RealDisk):
+    def free_bytes(self, folder: Path) -> int:
+        return 0
 
 
 def test_too_little_room_is_noticed_before_a_save(
@@ -88,14 +162,24 @@ def test_too_little_room_is_noticed_before_a_save(
     def shrink(folder: Any) -> Any:
         nonlocal calls
         calls += 1
-        return usage if calls < 3 else usage._replace(free=1000)
+        return usage if not 3 <= calls < 9 else usage._replace(free=1000)
 
     monkeypatch.setattr(shutil, "disk_usage", shrink)
+    monkeypatch.setattr("tui_trainer.training.full_disk.RETRY_SECONDS", 0.01)
     handle = train(new(config, run))
-    assert (handle.exit_code, handle.run_dir) == (2, run)
-    assert "no room for a checkpoint" in str(handle.failure)
-    assert events(run, RunFailed)[0].reason == handle.failure
+    assert (handle.exit_code, handle.run_dir) == (0, run)
+    (raised,) = [event for event in events(run, AdviceRaised) if event.rule == "disk"]
+    assert "no room for a checkpoint" in raised.evidence and "0.0 MB free" in raised.evidence
     assert_good(run)
+
+
+def test_a_resume_on_a_full_disk_is_refused(
+    config: RunConfig, run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained(config, run.path)
+    usage = shutil.disk_usage(run.path.parent)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=1000))
+    assert "no room for a checkpoint" in refused(run, changed(config, max_steps=40))
 
 
 @pytest.mark.parametrize(
@@ -147,14 +231,6 @@ def test_a_complete_run_says_how_to_go_on(config: RunConfig, run: RunDirectory) 
     message = refused(run, config)
     assert "complete at step 20 of 20" in message
     assert f"tui-trainer resume {run.path} --set training.max_steps=40" in message
-
-
-def test_other_text_is_refused(config: RunConfig, run: RunDirectory, tmp_path: Path) -> None:
-    trained(config, run.path)
-    write_text(tmp_path, seed=5)
-    assert "not the one that" in refused(run, changed(config, max_steps=40))
-    (tmp_path / "text.txt").unlink()
-    assert "text.txt" in refused(run, changed(config, max_steps=40))
 
 
 def test_a_run_in_use_is_refused(config: RunConfig, run: RunDirectory) -> None:
@@ -264,3 +340,109 @@ def test_a_command_that_nobody_knows_is_named_too(config: RunConfig, run: RunDir
     assert events(run, ControlDiscarded) == [
         ControlDiscarded(command, "dance", 3, "a test", "nobody knows this action")
     ]
+
+
+# A start that fails leaves nothing behind
+
+
+def nothing_left(tmp_path: Path) -> bool:
+    return not list_runs() and [path.name for path in tmp_path.iterdir()] == ["text.txt"]
+
+
+def refuse_to_lock(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def flock(descriptor: int, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(lock.fcntl, "flock", flock)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_without_locks_it_trains_and_says_so(
+    config: RunConfig, run: RunDirectory, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    refuse_to_lock(monkeypatch, number)
+    assert train(new(config, run)).exit_code == 0
+    (notice,) = [event for event in events(run, AdviceRaised) if event.rule == "lock"]
+    assert "run.lock" in notice.evidence and os.strerror(number) in notice.evidence
+    assert train(ResumedRun(run, changed(run.read_config(), max_steps=25), "cpu")).exit_code == 0
+
+
+def test_without_locks_a_run_that_another_process_trains_is_refused(
+    config: RunConfig, run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained(config, run.path)
+    refuse_to_lock(monkeypatch, errno.ENOLCK)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        status = replace(read_status(run.status_file), state="running", pid=other.pid, heartbeat=time.time())
+        write_status(run.status_file, status)
+        assert f"process {other.pid}" in refused(run, changed(config, max_steps=40))
+    assert train(ResumedRun(run, changed(run.read_config(), max_steps=25), "cpu")).exit_code == 0, "it is dead now"
+
+
+def test_a_lock_that_fails_leaves_nothing(config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse_to_lock(monkeypatch, errno.EIO)
+    handle = train(new(config, RunDirectory(tmp_path / "deep" / "run")))
+    assert (handle.exit_code, handle.run_dir) == (2, None)
+    assert "cannot be locked: Input/output error" in handle.failure and len(handle.failure.splitlines()) == 1
+    assert nothing_left(tmp_path)
+
+
+def test_a_folder_that_was_there_before_stays(config: RunConfig, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    short = config.model_copy(update={"model": config.model.model_copy(update={"context_length": 5000})})
+    handle = train(new(short, RunDirectory(tmp_path / "out")))
+    assert handle.exit_code == 2
+    assert list((tmp_path / "out").iterdir()) == []
+    assert train(new(config, RunDirectory(tmp_path / "out"))).exit_code == 0
+
+
+def test_a_bug_before_the_first_checkpoint_leaves_no_run_but_its_traceback(
+    config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def boom(*arguments: Any) -> None:
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr("tui_trainer.training.preparation.Evaluator", boom)
+    handle = train(new(config, RunDirectory(tmp_path / "run")))
+    assert (handle.exit_code, handle.run_dir) == (1, None)
+    log = places.state_folder() / "failures.log"
+    assert handle.failure.splitlines() == [
+        "RuntimeError: boom",
+        f"nothing was kept of this start; the traceback is in {log}",
+    ]
+    assert "preparation.py" in log.read_text()
+    assert nothing_left(tmp_path)
+
+
+# What belongs to the whole process
+
+
+def test_a_training_leaves_random_numbers_and_threads_of_its_process_as_they_were(
+    config: RunConfig, run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = torch.get_num_threads()
+    torch.manual_seed(123)
+    expected = torch.rand(3).tolist()
+    torch.manual_seed(123)
+    trained(config, run.path)
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    try:
+        torch.set_num_threads(2)
+        assert train(ResumedRun(run, changed(run.read_config(), max_steps=25), "cpu")).exit_code == 0
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.rand(3).tolist() == expected
+
+
+def test_two_trainings_in_one_process_would_share_random_numbers(
+    config: RunConfig, run: RunDirectory, tmp_path: Path
+) -> None:
+    first = launch(new(changed(config, max_steps=100_000), run))
+    wait_for_a_step(first, run)
+    second = train(new(config, RunDirectory(tmp_path / "second")))
+    assert second.exit_code == 1 and "one training at a time" in str(second.failure)
+    assert not (tmp_path / "second").exists()
+    first.stop()
+    first.join(60)
+    assert first.exit_code == 0

@@ -26,7 +26,6 @@ from tui_trainer.runs.status import read_status
 from tui_trainer.training.interruption import ProgramLink
 from tui_trainer.training.launch import ResumedRun, ignore_directory
 from tui_trainer.training.session import hold_session
-from tui_trainer.training.stopwatch import Stopwatch
 
 
 @pytest.fixture
@@ -163,16 +162,3 @@ def test_a_pause_goes_with_a_run_that_moves(config: RunConfig, run: RunDirectory
     assert len(events(run, StepCompleted)) > steps_before
     assert events(run, RunFinished)[0].reason == "completed"
     assert not read_status(run.status_file).is_paused
-
-
-def test_a_stopwatch_stands_still_while_it_is_held() -> None:
-    now = [10.0]
-    watch = Stopwatch(5.0, lambda: now[0])
-    now[0] = 12.0
-    assert watch.seconds == 7.0
-    with pytest.raises(KeyError), watch.held():
-        now[0] = 20.0
-        assert watch.seconds == 7.0
-        raise KeyError
-    now[0] = 21.0
-    assert watch.seconds == 8.0

@@ -130,6 +130,8 @@ def test_a_loss_that_is_not_finite_is_no_matter_of_the_scale(
     monkeypatch.setattr(torch.nn.functional, "cross_entropy", cross_entropy)
     assert train(new(config, run)).exit_code == 0
     assert [(event.step, event.reason) for event in events(run, StepSkipped)] == [(3, "non_finite")]
+    scaler = CheckpointStore(run.checkpoints).load("last").state["scaler"]
+    assert (scaler["scale"], scaler["_growth_tracker"]) == (2.0**16, 20), "all other steps counted as good ones"
 
 
 def test_the_scale_is_part_of_the_state(config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -193,3 +193,22 @@ def test_the_reported_loss_is_that_of_all_tokens_of_the_step(tmp_path: Path) -> 
     assert step.train_accuracy == float((logits.argmax(-1) == targets.flatten()).double().mean())
     assert step.grad_norm == pytest.approx(gradients(model).norm().item(), rel=1e-5)
     assert (step.tokens_seen, step.epoch) == (80, 1)
+
+
+@pytest.mark.parametrize("factor", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_leaves_the_scale_and_the_next_update_is_made(
+    factor: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scaler that had unscaled and was not updated would refuse the next step."""
+    config = config_of(grad_clip=1.0)
+    learner = make(config, Precision("fp16"))
+    assert isinstance(learn(learner, config, batch_of()), Outcome)
+    before = learner.scaler_state()
+    with monkeypatch.context() as context:
+        real = torch.nn.functional.cross_entropy
+        context.setattr(torch.nn.functional, "cross_entropy", lambda *given, **more: real(*given, **more) * factor)
+        found = learn(learner, config, batch_of())
+    assert isinstance(found, Skipped) and not found.is_overflow and found.loss_scale == 2.0**16
+    assert learner.scaler_state() == before
+    assert isinstance(learn(learner, config, batch_of()), Outcome)
+    assert learner.scaler_state() == before | {"_growth_tracker": 2}

@@ -188,7 +188,7 @@ def test_an_evaluation_that_is_the_best_is_saved_as_the_best(config: RunConfig, 
 def test_looking_often_does_not_use_up_the_patience(config: RunConfig, run: RunDirectory) -> None:
     """Ten evaluations somebody asked for, none a gain, and a patience of two: the run goes on."""
     wild = changed(
-        config, learning_rate=1.0, warmup_steps=0, schedule="constant", early_stop_patience=2, eval_interval=15
+        config, learning_rate=1.0, warmup_steps=0, schedule="constant", early_stop_patience=2, eval_interval=30
     )
 
     class Curious(Script):

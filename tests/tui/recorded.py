@@ -136,6 +136,14 @@ async def catch_up(pilot: Pilot[None]) -> None:
     await pilot.pause()
 
 
+async def look_around(pilot: Pilot[None]) -> None:
+    """Has the picker find the texts and the earlier runs, and show them."""
+    screen = pilot.app.screen
+    await wait_until(pilot, lambda: screen._reader is not None and not screen._reader.is_alive())
+    screen._look()
+    await pilot.pause()
+
+
 def app_on(services: Services, training: RecordedTraining, preset: str = "quick-test", **options: object) -> TrainerApp:
     """The app as it starts when a training was launched."""
     return TrainerApp(services, training=(training, preset), **options)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from shutil import copytree
 
 import pytest
-from recorded import RecordedTraining, app_on, catch_up, text_of
+from recorded import RecordedTraining, app_on, catch_up, look_around, text_of
 from textual.pilot import Pilot
 
 from tui_trainer.events import AdviceRaised, RolledBack, SampleGenerated, StepSkipped
@@ -15,6 +15,7 @@ from tui_trainer.presets import list_presets
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.tui.app import TrainerApp
 from tui_trainer.tui.screens.monitor import MonitorScreen
+from tui_trainer.tui.screens.picker import PickerScreen
 from tui_trainer.tui.services import Services
 
 SIZES = [(40, 12), (80, 24), (120, 40), (200, 50)]
@@ -113,6 +114,8 @@ async def arrive(pilot: Pilot[None], keys: tuple[str, ...]) -> None:
     await pilot.pause()
     if isinstance(pilot.app.screen, MonitorScreen):
         await catch_up(pilot)
+    elif isinstance(pilot.app.screen, PickerScreen):
+        await look_around(pilot)
     await pilot.press(*keys)
     await pilot.pause()
 

@@ -37,8 +37,8 @@ async def test_every_figure_is_on_the_screen(services, record_of):
     async with app.run_test(size=(120, 40)) as pilot:
         await catch_up(pilot)
         shown = text_of(app)
-    for figure in ("1,220 / 2,244", "epoch 2 / 2", "54 %", "26 s gone", "s left", "3.715", "41.06", "21.5 %", "3.824",
-                   "4.255", "70.45", "17.5 %", "2.031", "5.2e-4", "2.344", "469 MB", "536 k", "tokens / s",
+    for figure in ("1,220 / 2,244", "epoch 2 / 2", "54 %", "26 s elapsed", "s left", "3.715", "41.06", "21.5 %",
+                   "3.824", "4.255", "70.45", "17.5 %", "2.031", "5.2e-4", "2.344", "469 MB", "536 k", "tokens / s",
                    "val −0.048 in 78"):  # fmt: skip
         assert figure in shown, figure
 
@@ -72,7 +72,7 @@ async def test_q_asks_and_a_second_q_stops(services, record_of):
         assert training.stops == 1
         assert app.is_running, "the screen stays until the save is done"
         training.is_running = False
-        app.monitors[0].look()
+        app.monitor.look()
         await pilot.pause()
     assert not app.is_running
 
@@ -164,7 +164,7 @@ async def test_the_training_may_end_while_the_question_stands(services, record_o
         await catch_up(pilot)
         await pilot.press("q")
         training.is_running = False
-        app.monitors[0].look()
+        app.monitor.look()
         await pilot.press("q")
         await pilot.pause()
     assert not app.is_running
@@ -232,9 +232,9 @@ async def test_keys_typed_in_one_burst_go_where_the_focus_will_be(services, reco
         for key in ("p", "a", "tab", "ctrl+u", "1", "tab", "ctrl+u", "7", "escape", "question_mark"):
             app.post_message(events.Key(key, key if len(key) == 1 else None))
         await pilot.pause()
-        assert app.monitors[0].query_one("#prompt", Input).value.endswith("a")
-        assert app.monitors[0].query_one("#setting-temperature", Input).value == "1"
-        assert app.monitors[0].query_one("#setting-top_k", Input).value == "7"
+        assert app.monitor.query_one("#prompt", Input).value.endswith("a")
+        assert app.monitor.query_one("#setting-temperature", Input).value == "1"
+        assert app.monitor.query_one("#setting-top_k", Input).value == "7"
         assert isinstance(app.screen, ExplainScreen)
 
 

@@ -59,3 +59,15 @@ async def test_a_name_that_no_width_holds_is_cut_and_keeps_its_line(opening, rec
         await pilot.pause()
         lines = [line.rstrip() for line in text_of(app).splitlines() if "likes" in line]
         assert len(lines) == 2 and all(line.endswith("…") and len(line) <= 40 for line in lines)
+
+
+async def test_a_run_that_is_opened_again_and_again_is_remembered_once(opening, record_of):
+    app = TrainerApp(opening, runs=[record_of("quick-test", 0.5)])
+    async with app.run_test(size=(120, 40)) as pilot:
+        for _ in range(3):
+            await wait_until(pilot, lambda: isinstance(app.screen, RunsScreen))
+            await pilot.press("enter")
+            await wait_until(pilot, lambda: isinstance(app.screen, MonitorScreen) and app.screen.follower is not None)
+            await pilot.press("b")
+        assert [training.run_dir.path.name for training in app.trainings] == ["20261123-170806-quick-test"]
+        assert app.trainings == [app.monitor.training]

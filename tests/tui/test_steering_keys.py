@@ -8,6 +8,7 @@ import pytest
 from recorded import RecordedTraining, app_on, catch_up, text_of, wait_until
 from textual.widgets import Input
 
+from tui_trainer.errors import UserError
 from tui_trainer.event_codec import encode
 from tui_trainer.events import ControlApplied, ControlDiscarded, Event, Record, RunMoving, RunPaused, RunResumed
 from tui_trainer.runs.directory import RunDirectory
@@ -65,6 +66,15 @@ async def test_old_answers_are_history_and_not_news(steered, record_of):
     async with app.run_test(size=(120, 40)) as pilot:
         await catch_up(pilot)
         assert "asked for by kim" not in text_of(app).splitlines()[0]
+
+
+async def test_a_run_that_takes_no_commands_says_so(steered, record_of):
+    steered.error = UserError("nobody reads commands in /mirror\nits process trains /run; name that directory instead")
+    app = app_on(steered.services, RecordedTraining(record_of("quick-test", 0.5)))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await catch_up(pilot)
+        await pilot.press("s")
+        assert "nobody reads commands in /mirror" in text_of(app).splitlines()[0]
 
 
 async def test_a_folder_that_cannot_be_written_is_said(steered, record_of):

@@ -7,7 +7,6 @@ into place, and the folder is flushed too.
 
 from __future__ import annotations
 
-import errno
 import json
 import math
 from collections.abc import Iterable, Mapping
@@ -32,9 +31,10 @@ from tui_trainer.checkpoints.manifest import (
 )
 from tui_trainer.checkpoints.tensor_file import DamagedError, deserialize, serialize
 from tui_trainer.errors import UserError
+from tui_trainer.runs.files import FULL_DISK
 
-SPARE_BYTES = 64_000_000
-"""Room that a save leaves for the log and for whatever else writes to this disk."""
+SPARE_BYTES = 1_000_000
+"""Room that a save leaves for its small files, the log and the status."""
 LOAD_TRIES = 20
 """Looks at a pointer that moves on while its checkpoint is read."""
 
@@ -131,8 +131,8 @@ class CheckpointStore:
                 self._files.write(f"{name}.json", json.dumps({"step": step}).encode())
             self._prune(step, keep)
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise NoSpaceError(self._folder, 2 * size + SPARE_BYTES, self._free_bytes()) from error
+            if error.errno in FULL_DISK:
+                raise NoSpaceError(self._folder, size + SPARE_BYTES, self._free_bytes()) from error
             raise
         return self._folder / tensor_name(step)
 
@@ -283,8 +283,8 @@ class CheckpointStore:
 
     def _check_space(self, size: int) -> None:
         free = self._disk.free_bytes(self._folder)
-        if free < 2 * size + SPARE_BYTES:
-            raise NoSpaceError(self._folder, 2 * size + SPARE_BYTES, free)
+        if free < size + SPARE_BYTES:
+            raise NoSpaceError(self._folder, size + SPARE_BYTES, free)
 
     def _free_bytes(self) -> int:
         try:

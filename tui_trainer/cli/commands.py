@@ -15,7 +15,7 @@ import typer
 
 from tui_trainer import __version__
 from tui_trainer.cli import model_commands
-from tui_trainer.cli.model_commands import RunName
+from tui_trainer.cli.model_commands import RunName, TextPlace
 from tui_trainer.errors import UserError
 
 app = typer.Typer(
@@ -27,6 +27,9 @@ app = typer.Typer(
 
 UNWRITABLE = (errno.ENOSPC, errno.EPIPE, errno.EIO)
 """Errors of an output that nobody reads or that has no room."""
+
+PINNED = ("h11", "rich", "textual", "uvicorn")
+"""Libraries of which private names are used: another release may lack them."""
 
 COLLECT_EVERY = 50_000
 """New objects between two garbage collections."""
@@ -56,7 +59,7 @@ def main() -> None:
     gc.set_threshold(COLLECT_EVERY)
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # looking for plug-ins costs another 25 ms
     try:
-        app()
+        _run()
     except UserError as error:
         from tui_trainer.monitor.safe_text import safe_text
 
@@ -71,6 +74,24 @@ def main() -> None:
         with contextlib.suppress(OSError):
             print(f"standard output: {error.strerror}", file=sys.stderr)  # noqa: T201
         sys.exit(1)
+
+
+def _run() -> None:
+    """Runs what was typed.
+
+    Raises:
+        UserError: when a library is there in a release that lacks what is used of it.
+    """
+    try:
+        app()
+    except ImportError as error:
+        library = (error.name or "").partition(".")[0]
+        if library not in PINNED:
+            raise
+        raise UserError(
+            f"{error.msg}\nthis release of {library} is not one that tui-trainer works with\n"
+            "install tui-trainer again, in an environment of its own"
+        ) from error
 
 
 def _is_outliving(on_hangup: str) -> bool:
@@ -158,7 +179,9 @@ def train(
         raise UserError(chosen.problem)
     if chosen.config.base.path is not None:
         find_base(chosen.config.base.path)
-    open_corpus(chosen.config.data)  # so that a missing file is said here and not on a screen that opens first
+    corpus = open_corpus(chosen.config.data)  # a missing file is said here and not on a screen that opens first
+    if corpus.skipped:
+        typer.echo(corpus.name, err=True)
     request = NewRun(chosen.config, chosen.name, run_dir, device)
     is_outliving = _is_outliving(on_hangup)
     if is_plain:
@@ -170,9 +193,11 @@ def train(
 @app.command()
 def resume(
     run: RunName,
+    data: TextPlace = None,
     overrides: Overrides = None,
     allow_changed_data: Annotated[
-        bool, typer.Option("--allow-changed-data", help="Go on although the text or the tokenizer is another one.")
+        bool,
+        typer.Option("--allow-changed-data", help="Read the text again, and train on it even if it has changed."),
     ] = False,
     headless: Headless = False,
     json: Json = False,
@@ -191,7 +216,7 @@ def resume(
 
     found = find_run(run)
     config = apply_resume_overrides(found.read_config(), overrides or [])
-    request = ResumedRun(found, config, device, allow_changed_data, is_paused)
+    request = ResumedRun(found, config, device, allow_changed_data, is_paused, tuple(data or ()))
     is_outliving = _is_outliving(on_hangup)
     if is_plain:
         plain.refuse_other_forms(headless, json)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 
-from tui_trainer.config import RunConfig
 from tui_trainer.errors import UserError
 from tui_trainer.inference.writer import prompt_remarks
 from tui_trainer.monitor import numbers
@@ -32,8 +31,12 @@ LEAST_COLUMN = 24
 """Cells of a column below which two texts are easier to read one after the other."""
 
 
-def compare(run_name: str, prompts: list[str], other: str | None, checkpoint: str, changes: dict[str, Any]) -> None:
+def compare(
+    run_name: str, prompts: list[str], other: str | None, checkpoint: str, changes: dict[str, Any], data: list[str]
+) -> None:
     """Prints figures of both, then what each makes of the same prompts with the same seed.
+
+    `data` is where the run's text is now, if it has moved.
 
     Raises:
         UserError: for a run, a base or a setting that cannot be used.
@@ -47,7 +50,7 @@ def compare(run_name: str, prompts: list[str], other: str | None, checkpoint: st
 
     settings = dataclasses.replace(settings_from(config.sampling), **{"seed": config.training.seed} | changes)
     base, tuned = _open_both(run, other, checkpoint)
-    _write_lines(_figures(base, tuned, config))
+    _write_lines(_figures(base, tuned, run, data))
     for prompt in prompts or config.sampling.prompts or ("",):
         ids, replaced = tuned.tokenizer.encode_prompt(prompt)
         for remark in prompt_remarks(replaced, len(ids), tuned.context_length):
@@ -90,19 +93,22 @@ def _base_path(run: RunDirectory, described: dict[str, Any]) -> Path:
         ) from error
 
 
-def _figures(base: Compared, tuned: Compared, config: RunConfig) -> list[str]:
+def _figures(base: Compared, tuned: Compared, run: RunDirectory, data: list[str]) -> list[str]:
     """Who they are, how well each reads the run's validation text, and how far the weights moved."""
     rows = [("", "base", "tuned"), ("", safe_line(base.name), safe_line(tuned.name))]
     rows.append(("step", numbers.whole(base.step), numbers.whole(tuned.step)))
-    rows += [*_measurements(base, tuned, config), *_changes(base, tuned)]
+    rows += [*_measurements(base, tuned, run, data), *_changes(base, tuned)]
     return align_lines(rows, right=frozenset({1, 2}))
 
 
-def _measurements(base: Compared, tuned: Compared, config: RunConfig) -> list[tuple[str, str, str]]:
+def _measurements(base: Compared, tuned: Compared, run: RunDirectory, data: list[str]) -> list[tuple[str, str, str]]:
     """None when the text is gone: the prompts can be compared without it."""
-    context_length = min(base.context_length, tuned.context_length)
+    from tui_trainer.training.text import load_split
+
+    context_length, config = min(base.context_length, tuned.context_length), run.read_config().data
     try:
-        found = [side.measure(config.data, context_length, _look_away) for side in (base, tuned)]
+        splits = [load_split(run, config, side.tokenizer, data, _look_away) for side in (base, tuned)]
+        found = [side.measure(split, context_length) for side, split in zip((base, tuned), splits, strict=True)]
     except UserError as error:
         _note(f"no perplexity: {error}")
         return []
@@ -120,7 +126,7 @@ def _measurements(base: Compared, tuned: Compared, config: RunConfig) -> list[tu
     return [(name, one, other) for name, (one, other) in ((rows | told) if is_same else told).items()]
 
 
-def _look_away() -> None:
+def _look_away(_done: int, _total: int) -> None:
     """Nobody stops a comparison but by Ctrl-C."""
 
 

@@ -15,8 +15,10 @@ from tui_trainer.monitor.safe_text import safe_line
 from tui_trainer.runs.catalogue import find_run
 
 
-def export(run_name: str, form: str, target: Path, quantize: str | None, checkpoint: str) -> None:
-    """Exports a checkpoint and prints what was measured.
+def export(
+    run_name: str, form: str, target: Path, quantize: str | None, checkpoint: str, data: tuple[str, ...] = ()
+) -> None:
+    """Exports a checkpoint and prints what was measured; `data` is where the run's text is now, if it has moved.
 
     Raises:
         UserError: for a run, a checkpoint, a format or a place that cannot be used, or a tolerance that is missed.
@@ -33,7 +35,7 @@ def export(run_name: str, form: str, target: Path, quantize: str | None, checkpo
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
             signal.signal(number, _leave)
-    source = load_source(run, "last" if checkpoint == "last" else "best")
+    source = load_source(run, "last" if checkpoint == "last" else "best", data)
     card = export_model(source, form, target, quantize=quantize, now=datetime.now().astimezone(), say=_say)
     for found in card.agreements:
         _print(

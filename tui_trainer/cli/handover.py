@@ -7,9 +7,11 @@ import sys
 import time
 from dataclasses import replace
 
+from tui_trainer.config import RunConfig, to_toml
 from tui_trainer.events import ControlDiscarded, RunFinished
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.runs.event_log import EventLogWriter, last_segment
+from tui_trainer.runs.files import replace_file
 from tui_trainer.runs.status import Status, read_status, write_status
 
 WAIT_SECONDS = 30.0
@@ -63,6 +65,17 @@ def hand_over(run: RunDirectory, *, is_paused: bool = False) -> str | None:
     except OSError as error:
         return f"no other process could be started: {error.strerror or error}"
     return successor.wait()
+
+
+def restore_config(run: RunDirectory, config: RunConfig) -> None:
+    """Puts back the configuration that a run is trained under; one that was edited meanwhile is kept beside it.
+
+    It may be the very edit that the other process refused, and a training must not end because of that.
+    """
+    text = to_toml(config)
+    if run.config_file.read_text() != text:
+        run.config_file.replace(run.path / "config.edited.toml")
+        replace_file(run.config_file, text.encode())
 
 
 def end_moving(run: RunDirectory, status: Status, why: ControlDiscarded) -> None:

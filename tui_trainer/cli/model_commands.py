@@ -8,6 +8,10 @@ from typing import Annotated, Optional
 import typer
 
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="The id of a run, or its directory.")]
+TextPlace = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--data", metavar="PATH", help="Where the run's text is now; may be given again."),
+]
 Model = Annotated[
     str, typer.Argument(metavar="RUN|MODEL_DIR", help="The id of a run, its directory, or a folder with a model.")
 ]
@@ -72,6 +76,7 @@ def export(
         typer.Option("--quantize", metavar="int8", help="Smaller and faster; for onnx."),
     ] = None,
     checkpoint: Annotated[str, typer.Option(metavar="best|last", help="Which checkpoint is exported.")] = "best",
+    data: TextPlace = None,
 ) -> None:
     """Write a model for other programs, and check it there.
 
@@ -80,7 +85,7 @@ def export(
     """
     from tui_trainer.cli import exporting
 
-    exporting.export(run, form, out, quantize, checkpoint)
+    exporting.export(run, form, out, quantize, checkpoint, tuple(data or ()))
 
 
 def compare(
@@ -97,6 +102,7 @@ def compare(
     max_new_tokens: Annotated[Optional[int], typer.Option(help="Tokens to generate.")] = None,  # noqa: UP045
     seed: Annotated[Optional[int], typer.Option(help="Of both; left out: the run's.")] = None,  # noqa: UP045
     checkpoint: Annotated[str, typer.Option(metavar="best|last", help="Which checkpoint of RUN speaks.")] = "best",
+    data: TextPlace = None,
 ) -> None:
     """Show a fine-tuned run and its base side by side.
 
@@ -106,7 +112,7 @@ def compare(
 
     changes = {"temperature": temperature, "max_new_tokens": max_new_tokens, "seed": seed}
     chosen = {name: value for name, value in changes.items() if value is not None}
-    comparing.compare(run, prompts or [], other, checkpoint, chosen)
+    comparing.compare(run, prompts or [], other, checkpoint, chosen, data or [])
 
 
 def serve(

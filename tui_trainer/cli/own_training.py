@@ -7,7 +7,7 @@ import threading
 import uuid
 from collections.abc import Callable
 
-from tui_trainer.cli.handover import LOOK_SECONDS, end_moving, hand_over
+from tui_trainer.cli.handover import LOOK_SECONDS, end_moving, hand_over, restore_config
 from tui_trainer.events import ControlDiscarded
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.runs.status import Status, read_status
@@ -111,6 +111,8 @@ class OwnTraining:
             end_moving(run, status, why)
             return
         device = str(run.describe().get("device") or "auto")
+        if self._handle.config:
+            restore_config(run, self._handle.config)
         request = ResumedRun(run, run.read_config(), device, is_paused=status.is_paused)
         self._handle = launch(request, self._on_directory)
         self._handle.report(why)

@@ -23,11 +23,11 @@ from tui_trainer.console.spoken_lists import preset_sentence, run_sentence
 from tui_trainer.console.spoken_words import sentence, verbatim
 from tui_trainer.errors import UserError
 from tui_trainer.monitor.follower import RunFollower
-from tui_trainer.monitor.forecast import make_forecast, remember_past_runs
+from tui_trainer.monitor.forecast import make_forecasts
 from tui_trainer.monitor.liveness import Liveness, judge
 from tui_trainer.monitor.safe_text import safe_line
 from tui_trainer.presets import Preset, change_presets, list_presets
-from tui_trainer.runs.catalogue import find_run, list_runs
+from tui_trainer.runs.catalogue import find_run, list_runs, name_of
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.runs.event_log import last_segment
 from tui_trainer.training.launch import NewRun, ResumedRun, ignore_directory
@@ -87,7 +87,7 @@ def attach(name: str | None, *, is_readonly: bool) -> int:
     run = find_run(name) if name else find_the_one()
     if run is None:
         runs = list_runs()[:MAX_RUNS]
-        index, exit_code = _choose([Choice(run.run_id, run_sentence(run, time.time())) for run in runs], lines)
+        index, exit_code = _choose([Choice(name_of(run), run_sentence(run, time.time())) for run in runs], lines)
         if index is None:
             return exit_code
         run = runs[index]
@@ -100,8 +100,7 @@ def _typed_lines() -> TypedLines:
 
 
 def _preset_choices(presets: Sequence[Preset]) -> list[Choice]:
-    past_runs = remember_past_runs()
-    forecasts = [make_forecast(preset, past_runs) for preset in presets]
+    forecasts = make_forecasts(presets)
     if all(forecast.problem for forecast in forecasts):
         raise UserError(forecasts[0].problem)
     return [
@@ -161,7 +160,7 @@ def _say_place(follower: RunFollower, *, is_alive: bool) -> None:
 
 def _say_goodbye(follower: RunFollower) -> None:
     """What came of it, where it is, and how to go on."""
-    follower.drain()
+    follower.catch_up()
     state = follower.state
     if not state.ended and judge(follower.status, time.time()) is Liveness.DEAD:
         print_line("The process that trained it is gone.")

@@ -12,11 +12,13 @@ from tui_trainer.cli.attached_run import AttachedRun
 from tui_trainer.cli.console_log import ConsoleLog
 from tui_trainer.cli.own_training import OwnTraining
 from tui_trainer.cli.signals import SignalWatcher
+from tui_trainer.cli.steering import refuse_elsewhere
 from tui_trainer.cli.summary import summary_lines
 from tui_trainer.cli.terminal_loss import TerminalLoss
 from tui_trainer.cli.watching import finish
 from tui_trainer.cli.writers import is_training_beside, open_writer
 from tui_trainer.config import RunConfig
+from tui_trainer.monitor.follower import open_follower
 from tui_trainer.monitor.safe_text import safe_text
 from tui_trainer.presets import Preset
 from tui_trainer.runs.control import name_requester, send_command
@@ -112,6 +114,7 @@ def _make_app(program: _Program, what: Shown, is_readonly: bool, new_app: Callab
 
 
 def _steer(run: RunDirectory, action: str, value: Any) -> str:
+    refuse_elsewhere(run)
     return send_command(run.control, action, name_requester(), value)
 
 
@@ -128,11 +131,13 @@ def _is_unseen(app: TrainerApp) -> bool:
 
 
 def _say_goodbye(app: TrainerApp, program: _Program, signal_number: int | None) -> int:
-    """What came of each run that was shown. Returns the exit code."""
-    for monitor in app.monitors:
-        if monitor.follower and monitor.training.run_dir:
-            monitor.follower.drain()
-            sys.stdout.write("\n".join(summary_lines(monitor.follower)) + "\n")
+    """What came of each run that was shown, as far as it is read by now. Returns the exit code."""
+    for training in app.trainings:
+        is_shown = app.monitor is not None and app.monitor.training is training
+        follower = app.monitor.follower if app.monitor and is_shown else open_follower(training.run_dir)
+        if follower and training.run_dir:
+            follower.catch_up()
+            sys.stdout.write("\n".join(summary_lines(follower)) + "\n")
     if app.return_code:
         run = program.training.run_dir if program.training else None
         where = f"; the training was saved, the traceback is in {run.console_log}" if run else ""

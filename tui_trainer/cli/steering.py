@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from tui_trainer.errors import UserError, did_you_mean
 from tui_trainer.events import ControlApplied, ControlDiscarded
 from tui_trainer.monitor.controls import control_news
-from tui_trainer.monitor.liveness import Liveness, judge
+from tui_trainer.monitor.liveness import Liveness, is_trained_elsewhere, judge
 from tui_trainer.monitor.safe_text import safe_text
-from tui_trainer.runs.catalogue import find_run
+from tui_trainer.runs.catalogue import find_run, is_run
 from tui_trainer.runs.control import name_requester, send_command, setting_value, withdraw_command
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.runs.event_log import EventLogReader
@@ -34,6 +35,7 @@ def control(name: str, action: str, setting: str | None) -> int:
     """
     value = value_of(action, setting)
     run = find_run(name)
+    refuse_elsewhere(run)
     if judge(read_status(run.status_file), time.time()) not in (Liveness.ALIVE, Liveness.STALE):
         raise UserError(f"{run.path}: nobody trains it; tui-trainer resume {run.path} goes on with it")
     answers = EventLogReader(run.event_log, from_end=True)
@@ -44,12 +46,24 @@ def send(run: RunDirectory, action: str, value: Any) -> str:
     """Sends a command and returns its id.
 
     Raises:
-        UserError: when its folder cannot be written, for instance because this person may not steer the run.
+        UserError: when its folder cannot be written, for instance because this person may not steer the run, or
+            when nobody would read it there.
     """
+    refuse_elsewhere(run)
     try:
         return send_command(run.control, action, name_requester(), value)
     except OSError as error:
         raise UserError(f"{run.control}: {error.strerror}; who may write there may steer") from error
+
+
+def refuse_elsewhere(run: RunDirectory) -> None:
+    """Raises UserError for a copy, or a directory that was renamed, of a run that goes on training."""
+    status = read_status(run.status_file)
+    if status is None or not is_trained_elsewhere(status):
+        return
+    is_there = is_run(Path(status.directory))
+    fix = "name that directory instead" if is_there else "it was moved from there: move it back to steer it"
+    raise UserError(f"nobody reads commands in {run.path}\nits process trains {status.directory}; {fix}")
 
 
 def value_of(action: str, setting: str | None) -> dict[str, Any] | None:

@@ -16,7 +16,10 @@ from tui_trainer.monitor.safe_text import safe_line
 
 
 def summary_lines(follower: RunFollower) -> list[str]:
-    """Final and best losses, where the run is, and the commands to go on."""
+    """Final and best losses, where the run is, and the commands to go on.
+
+    Of a long run whose history is not read yet, the best loss is that of the checkpoint.
+    """
     state = follower.state
     last, best = state.evaluation, state.best
     lines = [
@@ -35,6 +38,8 @@ def summary_lines(follower: RunFollower) -> list[str]:
             f"  best evaluation  step {best.step:>8,}   train loss {numbers.loss(best.train_eval_loss)}"
             f"   val loss {numbers.loss(best.val_loss)}   val perplexity {numbers.perplexity(best.val_perplexity)}"
         )
+    elif (best_loss := follower.run.best_metrics().get("val_loss")) is not None:
+        lines.append(f"  best checkpoint                                      val loss {numbers.loss(best_loss)}")
     lines.append(f"  run       {shlex.quote(str(follower.run.path))}")
     lines += [f"  {name:<8}  {command}" for name, command in ways_on(follower).items()]
     return [safe_line(line) for line in lines]
@@ -46,7 +51,8 @@ def ways_on(follower: RunFollower) -> dict[str, str]:
     prompt = next(iter(follower.config.sampling.prompts), "The ")
     # A prompt with a line end cannot be typed on one line; `generate` takes the same one when it is given none.
     argument = f" {shlex.quote(prompt)}" if prompt.isprintable() else ""
-    ways = {"generate": f"{program} generate {path}{argument}"} if follower.state.best else {}
+    has_best = follower.state.best or follower.run.best_metrics()
+    ways = {"generate": f"{program} generate {path}{argument}"} if has_best else {}
     if ways and follower.state.started and follower.state.started.base:
         ways["compare"] = f"{program} compare {path}"
     if judge(follower.status, time.time()) in (Liveness.ALIVE, Liveness.STALE):

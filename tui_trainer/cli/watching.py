@@ -17,7 +17,7 @@ from tui_trainer.console.tables import presets_table
 from tui_trainer.event_codec import encode
 from tui_trainer.events import Record, StepCompleted
 from tui_trainer.monitor.follower import RunFollower, ignore_record, open_follower
-from tui_trainer.monitor.forecast import make_forecast, remember_past_runs
+from tui_trainer.monitor.forecast import make_forecasts
 from tui_trainer.monitor.safe_text import safe_text
 from tui_trainer.presets import Preset, change_presets, list_presets
 from tui_trainer.runs.event_log import last_segment
@@ -40,8 +40,7 @@ def _is_terminal(descriptor: int) -> bool:
 
 def describe_presets(presets: Sequence[Preset]) -> str:
     """The presets with their forecasts, as a table."""
-    past_runs = remember_past_runs()
-    return presets_table(presets, [make_forecast(preset, past_runs) for preset in presets])
+    return presets_table(presets, make_forecasts(presets))
 
 
 def open_picker(overrides: Sequence[str], data: Sequence[str], *, is_outliving: bool) -> int:

@@ -29,7 +29,7 @@ from tui_trainer.events import (
     TerminalLost,
 )
 from tui_trainer.monitor import numbers
-from tui_trainer.monitor.controls import control_text
+from tui_trainer.monitor.controls import control_text, is_preparing_text
 from tui_trainer.monitor.follower import RunFollower
 from tui_trainer.monitor.recoveries import micro_batch_text, roll_back_text, skip_text
 from tui_trainer.monitor.safe_text import safe_line
@@ -72,7 +72,9 @@ class LineFormatter:
             case EvaluationCompleted() as event:
                 return self._evaluation(event)
             case CheckpointSaved() as event:
-                return f"saved   step {event.step:,}{'   best' if event.is_best else ''}"
+                measured = self._follower.state.evaluation
+                is_best = event.is_best and not (measured and measured.is_noise)
+                return f"saved   step {event.step:,}{'   best' if is_best else ''}"
             case SampleGenerated() as event:
                 return f"sample  step {self._step_figure(event.step)}  {_sample(event)}"
             case StepSkipped() as event:
@@ -92,7 +94,10 @@ class LineFormatter:
                 why = f": {event.reason}" if event.reason else ""
                 return f"control {control_text(event)} had no effect, asked for by {event.requested_by}{why}"
             case RunPaused() as event:
-                return f"paused  at step {event.step:,}, saved"
+                is_preparing = is_preparing_text(self._follower.state)
+                return (
+                    "paused  while the text is prepared" if is_preparing else f"paused  at step {event.step:,}, saved"
+                )
             case RunResumed() as event:
                 return f"resumed after {numbers.duration(event.seconds)}"
             case RunMoving() as event:
@@ -143,7 +148,7 @@ class LineFormatter:
             f"  grad {numbers.loss(event.grad_norm):>6}{' clipped' if event.is_clipped else '        '}"
             f"  {numbers.short(event.tokens_seen):>6} tokens seen  {numbers.short(state.tokens_per_second):>6} tok/s"
             f"  {numbers.size(event.peak_memory_bytes):>7}"
-            f"  {numbers.duration(event.elapsed_seconds)} gone, {numbers.duration(self._follower.seconds_left)} left"
+            f"  {numbers.duration(event.elapsed_seconds)} elapsed, {numbers.duration(self._follower.seconds_left)} left"
         )
 
     def _evaluation(self, event: EvaluationCompleted) -> str:
@@ -154,7 +159,7 @@ class LineFormatter:
             f"  acc {numbers.percent(event.train_eval_accuracy):>6}"
             f"  val loss {numbers.loss(event.val_loss):>6}  ppl {numbers.perplexity(event.val_perplexity):>6}"
             f"  acc {numbers.percent(event.val_accuracy):>6}  bits/byte {numbers.loss(event.val_bpb):>5}"
-            f"{'  best' if event.is_best else ''}"
+            f"{_worth(event)}"
             f"{self._verdict()}"
         )
 
@@ -172,6 +177,12 @@ class LineFormatter:
             min_delta=training.early_stop_min_delta,
         )
         return "" if state.standing_advice else f"  {verdict.text}"
+
+
+def _worth(event: EvaluationCompleted) -> str:
+    if event.is_noise:
+        return f"  noise: ± {numbers.loss(event.val_loss_error)}"
+    return "  best" if event.is_best else ""
 
 
 def _sample(event: SampleGenerated) -> str:

@@ -30,7 +30,7 @@ from tui_trainer.events import (
     StepSkipped,
     TerminalLost,
 )
-from tui_trainer.monitor.controls import setting_of
+from tui_trainer.monitor.controls import is_preparing_text, setting_of
 from tui_trainer.monitor.follower import RunFollower
 from tui_trainer.monitor.run_setup import base_name
 
@@ -219,9 +219,10 @@ class Narrator:
             case PhaseStarted():
                 return PHASES.get(event.phase)
             case RunPaused():
-                return f"Paused at step {whole(event.step)}, which is saved."
+                return spoken_state.paused(event, self._follower.state)
             case RunResumed():
-                return f"Going on from step {whole(event.step)} after a pause of {duration(event.seconds)}."
+                where = "" if is_preparing_text(self._follower.state) else f" from step {whole(event.step)}"
+                return f"Going on{where} after a pause of {duration(event.seconds)}."
             case RunMoving():
                 return f"Step {whole(event.step)} is saved, and another process takes the run over."
             case TerminalLost():

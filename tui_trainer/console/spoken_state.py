@@ -14,7 +14,8 @@ from tui_trainer.console.spoken_words import (
     sentence,
     whole,
 )
-from tui_trainer.events import AdviceRaised, EvaluationCompleted, RunFailed, RunFinished, SampleGenerated
+from tui_trainer.events import AdviceRaised, EvaluationCompleted, RunFailed, RunFinished, RunPaused, SampleGenerated
+from tui_trainer.monitor.controls import is_preparing_text
 from tui_trainer.monitor.follower import RunFollower
 from tui_trainer.monitor.run_state import RunState
 from tui_trainer.monitor.safe_text import safe_line
@@ -38,7 +39,9 @@ def progress(follower: RunFollower) -> str:
 def evaluation(event: EvaluationCompleted, state: RunState) -> str:
     """What an evaluation measured, beside the best."""
     best = state.best
-    if event.is_best:
+    if event.is_noise:
+        beside = f" plus or minus {loss(event.val_loss_error)}, which is noise: there are too few tokens"
+    elif event.is_best:
         beside = ", the best so far"
     elif best and best.step < event.step:
         beside = f", not better than {loss(best.val_loss)} at step {whole(best.step)}"
@@ -50,12 +53,21 @@ def evaluation(event: EvaluationCompleted, state: RunState) -> str:
 
 def best(state: RunState) -> str:
     """The best evaluation, and whether its checkpoint can speak."""
+    if state.best is None and state.evaluation and state.evaluation.is_noise:
+        return "There is no best: the validation text is too short to tell. The newest checkpoint is used."
     if state.best is None:
         return "There is no evaluation yet."
     found = state.best
     figures = f"validation loss {loss(found.val_loss)}, perplexity {perplexity(found.val_perplexity)}"
     is_there = found.step == state.best_checkpoint_step
     return f"The best is step {whole(found.step)}: {figures}{'; it is saved' if is_there else ''}."
+
+
+def paused(event: RunPaused, state: RunState) -> str:
+    """Where it was paused, and that the step is saved; while the text is prepared there is no step."""
+    if is_preparing_text(state):
+        return "Paused while the text is prepared."
+    return f"Paused at step {whole(event.step)}, which is saved."
 
 
 def standing(follower: RunFollower) -> list[str]:
@@ -65,7 +77,7 @@ def standing(follower: RunFollower) -> list[str]:
         return [ending(state.ended), best(state)]
     if state.started is None:
         return ["The training has not begun yet."]
-    lines = [f"Paused at step {whole(state.paused.step)}."] if state.paused else []
+    lines = [paused(state.paused, state)] if state.paused else []
     lines += [progress(follower) if state.step else f"{_place(state)}."]
     if state.evaluation:
         lines.append(evaluation(state.evaluation, state))
@@ -73,7 +85,7 @@ def standing(follower: RunFollower) -> list[str]:
         lines.append(best(state))
     if state.step:
         lines.append(_machinery(state))
-    return lines + [advice(each) for each in state.standing_advice]
+    return lines + [advice(each) for each in follower.standing_advice]
 
 
 def place(follower: RunFollower) -> list[str]:

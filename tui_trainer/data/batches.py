@@ -15,6 +15,9 @@ from tui_trainer.config import RunConfig
 from tui_trainer.data.tokens import TokenSplit
 from tui_trainer.errors import UserError
 
+REPEATED_BYTES_PER_TOKEN = 64
+"""Text that people wrote has 2 to 6; the longest words and rows of signs, below 20."""
+
 Batch = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
 """x and y, each (B, T); y is x moved on by one token."""
 
@@ -135,15 +138,27 @@ def check_lengths(split: TokenSplit, config: RunConfig, corpus_name: str) -> Non
     needed, found = config.model.context_length + 1, len(split.train)
     fraction = config.data.val_fraction
     if found < needed:
+        remedy = f"use more text, or lower data.val_fraction = {fraction:g}"
+        if repetition := explain_repetition(split, config):
+            remedy = ": ".join(repetition)
         raise UserError(
             f"{corpus_name}: the training part has {found} tokens, context_length = {needed - 1} needs {needed}\n"
-            f"{_shorter_context(found)}use more text, or lower data.val_fraction = {fraction:g}"
+            f"{_shorter_context(found)}{remedy}"
         )
     if len(split.val) < 2:
         raise UserError(
             f"{corpus_name}: the validation part has {len(split.val)} tokens, at least 2 are needed\n"
             f"raise data.val_fraction = {fraction:g}, or use more text"
         )
+
+
+def explain_repetition(split: TokenSplit, config: RunConfig) -> tuple[str, str] | None:
+    """What bpe made of a text that it packed into a few long tokens, and a remedy; None for any other text."""
+    tokens, size = len(split.train) + len(split.val), split.train_bytes + split.val_bytes
+    if config.data.tokenizer != "bpe" or size < REPEATED_BYTES_PER_TOKEN * tokens:
+        return None
+    evidence = f"the text repeats itself, so that bpe made {tokens:,} tokens of its {size:,} bytes"
+    return evidence, 'use data.tokenizer = "char" or "bytes"'
 
 
 def _shorter_context(train_tokens: int) -> str:

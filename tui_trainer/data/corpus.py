@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tui_trainer.config import DataConfig
-from tui_trainer.data.text_files import absolute_entry, find_files, printable, refusal
+from tui_trainer.data.text_files import absolute_entry, count_products, find_files, printable, refusal
 from tui_trainer.errors import UserError
 
 EMBEDDED_NAME = "Python's reference manual (embedded)"
@@ -37,16 +37,18 @@ class Measure:
 class Corpus:
     """Text files in a fixed order, or the embedded text. Nothing is read before `chunks`."""
 
-    def __init__(self, paths: tuple[Path, ...], name: str, entries: tuple[str, ...]) -> None:
+    def __init__(self, paths: tuple[Path, ...], name: str, entries: tuple[str, ...], skipped: str = "") -> None:
         """Use `open_corpus`, which checks the paths.
 
         Args:
             paths: the files; none: the embedded text.
             name: short, printable.
             entries: the absolute paths and globs that led to the files.
+            skipped: how many runs and exports lie among the files and are no part of the text; empty: none.
         """
         self.paths = paths
         self.name = name
+        self.skipped = skipped
         self._entries = entries
         self._measured: Measure | None = None
 
@@ -60,7 +62,7 @@ class Corpus:
         """Length of the text by the file system's account; `measure` tells it exactly."""
         if self.is_embedded:
             return len(_embedded_text().encode())
-        return sum(map(_file_size, self.paths)) + len(SEPARATOR) * (len(self.paths) - 1)
+        return sum(state.st_size for _, state in map(_with_state, self.paths)) + len(SEPARATOR) * (len(self.paths) - 1)
 
     def resolve(self) -> tuple[str, ...]:
         """`data.paths` with each entry absolute, so that `config.toml` means the same files from any folder."""
@@ -110,6 +112,14 @@ class Corpus:
         """The sha256 of the text, as hexadecimal digits."""
         return self.measure().fingerprint
 
+    def signature(self) -> str:
+        """A digest of the files' names, sizes and times of change: another one means that the text may have changed.
+
+        Nothing is read for it, so it is cheap for any size of text.
+        """
+        states = [(path.name, state.st_size, state.st_mtime_ns) for path, state in map(_with_state, self.paths)]
+        return hashlib.sha256(repr(states).encode("utf-8", "surrogateescape")).hexdigest()
+
 
 def open_corpus(config: DataConfig, base: Path | None = None) -> Corpus:
     """Finds the text of a configuration; only looks at the files, reads none.
@@ -124,26 +134,32 @@ def open_corpus(config: DataConfig, base: Path | None = None) -> Corpus:
     if not config.paths:
         return Corpus((), EMBEDDED_NAME, ())
     folder = Path(base or ".").absolute()
-    found: dict[Path, Path] = {}
+    files: dict[Path, Path] = {}
+    kinds: dict[Path, str] = {}
     for entry in config.paths:
-        for path in find_files(entry, folder):
-            found.setdefault(path.resolve(), path)
+        found = find_files(entry, folder)
+        for path in found.files:
+            files.setdefault(path.resolve(), path)
+        kinds.update({path.resolve(): kind for path, kind in found.skipped.items()})
     entries = tuple(absolute_entry(entry, folder) for entry in config.paths)
-    return Corpus(tuple(found.values()), _short_name(config.paths, len(found)), entries)
+    skipped = count_products(kinds.values())
+    return Corpus(tuple(files.values()), _short_name(entries, len(files), skipped), entries, skipped)
 
 
-def _short_name(entries: tuple[str, ...], file_count: int) -> str:
+def _short_name(entries: tuple[str, ...], file_count: int, skipped: str) -> str:
     name = printable(Path(entries[0]).name or entries[0])
     if len(name) > _NAME_LENGTH:
         name = name[: _NAME_LENGTH - 1] + "…"
     if len(entries) > 1:
-        return f"{name} and {len(entries) - 1} more"
-    return f"{name} ({file_count} files)" if file_count > 1 else name
+        name += f" and {len(entries) - 1} more"
+    counted = f"{file_count} files" if file_count > 1 and len(entries) == 1 else ""
+    told = ", ".join(filter(None, (counted, skipped)))
+    return f"{name} ({told})" if told else name
 
 
-def _file_size(path: Path) -> int:
+def _with_state(path: Path) -> tuple[Path, os.stat_result]:
     try:
-        return path.stat().st_size
+        return path, path.stat()
     except OSError as error:
         raise refusal(path, error.strerror or "cannot be read") from error
 

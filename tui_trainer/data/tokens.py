@@ -49,12 +49,24 @@ class TokenSplit:
     val_bytes: int
 
 
+def tokens_key(text_fingerprint: str, tokenizer_fingerprint: str, val_fraction: float) -> str:
+    """The name under which tokens are kept: what decides every one of them, and nothing of where the text lies."""
+    return entry_key("tokens", text_fingerprint, tokenizer_fingerprint, val_fraction)
+
+
+def find_tokens(key: str, spare: Path | None = None, cache: Path | None = None) -> TokenSplit | None:
+    """Tokens that were made before, without a look at the text; None when they are not there any more."""
+    found = (_map_entry(folder / key) for folder in (cache or _cache_folder(), spare) if folder)
+    return next((split for split in found if split is not None), None)
+
+
 def prepare_tokens(
     corpus: Corpus,
     config: DataConfig,
     *,
     tokenizer: Tokenizer | None,
     on_progress: OnProgress,
+    spare: Path | None = None,
     cache: Path | None = None,
 ) -> tuple[Tokenizer, TokenSplit]:
     """Checks, splits and encodes the text, or finds that done in the cache.
@@ -65,24 +77,28 @@ def prepare_tokens(
         tokenizer: that of a resumed run; None: the one that `config` asks for.
         on_progress: told (bytes done, bytes to do) about every megabyte, two passes over the text together; what
             it raises ends the work and leaves nothing half-written.
+        spare: where tokens are kept when the cache cannot be written; None: nowhere.
         cache: where entries are kept; None: the user's cache folder. One that cannot be written is done without.
 
     Raises:
         UserError: when the text cannot be read or changes meanwhile, or no disk has room for the tokens.
     """
-    cache = cache or places.cache_folder() / "tokens"
+    cache = cache or _cache_folder()
     total = 2 * corpus.size_bytes
     measure = corpus.measure(lambda done: on_progress(min(done, total), total))
     total = 2 * measure.bytes
     if tokenizer is None:
         tokenizer = _learn(corpus, config, measure, cache, lambda: on_progress(measure.bytes, total))
-    key = entry_key("tokens", measure.fingerprint, tokenizer.fingerprint, config.val_fraction)
-    split = _map_entry(cache / key, measure)
+    key = tokens_key(measure.fingerprint, tokenizer.fingerprint, config.val_fraction)
+    split = find_tokens(key, spare, cache)
     if split is None:
-        remove_entry(cache, key)
-        split = _encode(corpus, config, tokenizer, cache, key, on_progress)
+        split = _encode(corpus, config, tokenizer, [folder for folder in (cache, spare) if folder], key, on_progress)
     on_progress(total, total)
     return tokenizer, split
+
+
+def _cache_folder() -> Path:
+    return places.cache_folder() / "tokens"
 
 
 def _learn(
@@ -107,17 +123,19 @@ def _learn(
 
 
 def _encode(
-    corpus: Corpus, config: DataConfig, tokenizer: Tokenizer, cache: Path, key: str, on_progress: OnProgress
+    corpus: Corpus, config: DataConfig, tokenizer: Tokenizer, folders: list[Path], key: str, on_progress: OnProgress
 ) -> TokenSplit:
-    """Writes and maps a new entry; where the cache cannot be written, in a temporary folder."""
-    try:
-        return _write_entry(corpus, config, tokenizer, new_entry(cache, key), on_progress)
-    except OSError:
-        pass
+    """Writes and maps a new entry in the first folder that can be written; else in a temporary one."""
+    for folder in folders:
+        remove_entry(folder, key)
+        try:
+            return _write_entry(corpus, config, tokenizer, new_entry(folder, key), on_progress)
+        except OSError:
+            continue
     try:
         return _write_entry(corpus, config, tokenizer, private_folder(), on_progress)
     except OSError as error:
-        raise _no_room(error, cache, corpus.measure().bytes) from error
+        raise _no_room(error, folders[0], corpus.measure().bytes) from error
 
 
 def _no_room(error: OSError, cache: Path, size_bytes: int) -> UserError:
@@ -197,14 +215,13 @@ def _pieces_of_sides(marked_chunks: Iterator[tuple[int, str]], may_cut: MayCut) 
         yield from ((side, piece) for piece in pieces((chunk for _, chunk in chunks), may_cut=may_cut))
 
 
-def _map_entry(folder: Path, measure: Measure) -> TokenSplit | None:
+def _map_entry(folder: Path) -> TokenSplit | None:
     """A finished entry, or None when there is none or it does not fit its header."""
     try:
         header = json.loads((folder / HEADER_FILE).read_bytes())
         count = header["train_tokens"] + header["val_tokens"]
         size = count * np.dtype(header["dtype"]).itemsize
-        is_whole = (folder / TOKENS_FILE).stat().st_size == size and header["fingerprint"] == measure.fingerprint
-        return _map(folder, header) if is_whole else None
+        return _map(folder, header) if (folder / TOKENS_FILE).stat().st_size == size else None
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
 

@@ -20,11 +20,18 @@ class Advice:
 SILENCED_BY: Mapping[str, tuple[str, ...]] = {
     "learning_rate_high": ("divergence",),
     "gradient_norm": ("divergence", "learning_rate_high"),
-    "overfitting": ("divergence",),
+    "overfitting": ("divergence", "validation_noise"),
     "memorization": ("divergence", "overfitting"),
-    "generalization_gap": ("divergence", "overfitting", "memorization"),
+    "generalization_gap": ("divergence", "validation_noise", "overfitting", "memorization"),
     "learning_rate_low": ("divergence",),
-    "plateau": ("divergence", "learning_rate_high", "learning_rate_low", "overfitting", "generalization_gap"),
+    "plateau": (
+        "divergence",
+        "validation_noise",
+        "learning_rate_high",
+        "learning_rate_low",
+        "overfitting",
+        "generalization_gap",
+    ),
     "repetition": ("divergence", "learning_rate_high", "learning_rate_low", "plateau"),
     "model_size": ("divergence", "overfitting", "memorization", "generalization_gap"),
 }

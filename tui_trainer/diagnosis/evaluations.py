@@ -11,6 +11,15 @@ LARGEST = 1e9
 """No loss or gradient norm means more than this one, and sums of such cannot overflow."""
 
 
+LEAST_VAL_TOKENS = 128
+"""With fewer, chance moves the loss by a fifth of a nat and more: tokens differ by 2 to 3 nats."""
+
+
+def is_noise_below(val_tokens: int) -> bool:
+    """Whether a validation loss over so many tokens says nothing about the model."""
+    return val_tokens < LEAST_VAL_TOKENS
+
+
 class Evaluation(NamedTuple):
     """Both sides of one evaluation, in nats a token, measured in the same way, and the steps since the one before."""
 
@@ -23,6 +32,8 @@ class Evaluation(NamedTuple):
     """The geometric mean: one wild step does not move it."""
     clipped_share: float | None = None
     """The share of the steps whose gradient was clipped."""
+    val_loss_error: float | None = None
+    """The standard error of the validation loss."""
 
 
 def best_of(evaluations: Sequence[Evaluation]) -> Evaluation:

@@ -27,6 +27,7 @@ class Facts:
     steps_per_epoch: float = 0.0
     train_tokens: int = 0
     baseline_loss: float | None = None
+    val_tokens: int | None = None
 
     @property
     def epochs(self) -> float:
@@ -87,6 +88,7 @@ class History:
             event.steps_per_epoch,
             event.train_tokens,
             figure(event.baseline_loss),
+            event.val_tokens,
         )
 
     def add_step(self, event: StepCompleted) -> None:
@@ -102,9 +104,8 @@ class History:
             self.evaluations.pop()
         train, val, steps = figure(event.train_eval_loss), figure(event.val_loss), self.moment.steps
         if train is not None and val is not None:
-            self.evaluations.append(
-                Evaluation(event.step, train, val, steps.learning_rate, steps.grad_norm, steps.clipped_share)
-            )
+            of_steps = steps.learning_rate, steps.grad_norm, steps.clipped_share
+            self.evaluations.append(Evaluation(event.step, train, val, *of_steps, figure(event.val_loss_error)))
             steps.begin_interval()
 
     def add_sample(self, sample: Sample) -> None:

@@ -23,6 +23,8 @@ from tui_trainer.diagnosis.plateau import RULE as PLATEAU
 from tui_trainer.diagnosis.plateau import find_plateau
 from tui_trainer.diagnosis.repetition import RULE as REPETITION
 from tui_trainer.diagnosis.repetition import find_repetition
+from tui_trainer.diagnosis.validation_noise import RULE as VALIDATION_NOISE
+from tui_trainer.diagnosis.validation_noise import find_noisy_validation
 
 Rule = Callable[[History, str | None], Advice | None]
 """A history and the level of the advice that stands already, to what holds now."""
@@ -33,6 +35,7 @@ RULES: Mapping[str, Rule] = {
     learning_rate.HIGH_RULE: lambda run, level: learning_rate.find_high_learning_rate(
         run.evaluations, run.facts.max_steps, run.facts.baseline_loss, level
     ),
+    VALIDATION_NOISE: lambda run, _: find_noisy_validation(run.evaluations, run.facts.val_tokens),
     GRADIENT_NORM: lambda run, level: find_growing_gradients(run.evaluations, level),
     OVERFITTING: lambda run, level: find_overfitting(run.evaluations, level),
     MEMORIZATION: lambda run, level: find_memorization(run.moment.samples, run.evaluations, level),

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from tui_trainer.events import ControlApplied, ControlDiscarded, Event
+from tui_trainer.monitor.run_state import RunState
 
 MAX_VALUE = 60
 
@@ -35,3 +36,8 @@ def control_news(event: Event) -> str | None:
         why = f": {event.reason.splitlines()[0]}" if event.reason else ""
         return f"{control_text(event)} had no effect, asked for by {event.requested_by}{why}"
     return None
+
+
+def is_preparing_text(state: RunState) -> bool:
+    """Whether it is before its first step, so that a pause there saves nothing and its step says nothing."""
+    return state.phase is not None and state.phase.phase == "preparing_data"

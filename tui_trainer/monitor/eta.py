@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from statistics import median
+from statistics import fmean, median, median_low
 
 RECENT_STEPS = 50
 RECENT_OTHERS = 5
 ENOUGH_STEPS = 5
+OUTLIERS = 25
+"""Of so many steps the slowest and the fastest do not count: one may have lasted as long as its process was stopped."""
 
 
 def _recent(length: int) -> deque[float]:
@@ -51,8 +54,8 @@ class Pace:
         epoch_ends = int(max_steps / steps_per_epoch) - int(step / steps_per_epoch) if steps_per_epoch else 0
         evaluations = max_steps // eval_interval - step // eval_interval + max(0, epoch_ends)
         evaluations += int(not _is_evaluated(max_steps, eval_interval, steps_per_epoch))
-        mean_step = sum(self.steps) / len(self.steps)
-        return left * mean_step + min(left, evaluations) * (_mean(self.evaluations) + _mean(self.saves))
+        others = sum(median_low(values) for values in (self.evaluations, self.saves) if values)
+        return left * _trimmed_mean(self.steps) + min(left, evaluations) * others
 
 
 def _is_evaluated(last: int, eval_interval: int, steps_per_epoch: float) -> bool:
@@ -61,5 +64,7 @@ def _is_evaluated(last: int, eval_interval: int, steps_per_epoch: float) -> bool
     return last % eval_interval == 0 or is_epoch_end
 
 
-def _mean(values: deque[float]) -> float:
-    return sum(values) / len(values) if values else 0.0
+def _trimmed_mean(values: Sequence[float]) -> float:
+    """Not the median: where every tenth step is twice as slow, the others do not tell how long all of them take."""
+    outliers = max(1, len(values) // OUTLIERS)
+    return fmean(sorted(values)[outliers:-outliers])

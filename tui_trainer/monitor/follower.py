@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from tui_trainer.config import RunConfig
 from tui_trainer.errors import UserError
-from tui_trainer.events import ControlApplied, Event, Record, RunStarted
+from tui_trainer.events import AdviceCleared, AdviceRaised, ControlApplied, Event, Record, RunStarted
 from tui_trainer.lr_schedule import LearningRateSchedule, make_schedule
+from tui_trainer.monitor.liveness import Liveness, judge
 from tui_trainer.monitor.run_state import RunState
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.runs.event_log import READ_BYTES, EventLogReader
@@ -20,6 +21,8 @@ from tui_trainer.runs.status import Status, read_status
 if TYPE_CHECKING:
     from tui_trainer.monitor.backfill import Backfill
 
+DISK = "disk"
+"""The rule under which a trainer reports a full disk."""
 LONG_LOG_BYTES = 1 << 21
 """A log with more is first glimpsed at: some seven thousand steps."""
 GLIMPSE_BYTES = 1 << 20
@@ -61,6 +64,7 @@ class RunFollower:
         self.config: RunConfig = run.read_config()
         self.state = RunState()
         self.status: Status | None = None
+        self._trouble = ""
         self._is_glimpsing = is_glimpsing
         self._reader = EventLogReader(run.event_log)
         self._backfill: Backfill | None = None
@@ -74,7 +78,24 @@ class RunFollower:
         status = read_status(self.run.status_file)
         has_changed |= status != self.status
         self.status = status
+        self._follow_trouble(on_record)
         return has_changed
+
+    def _follow_trouble(self, on_record: Callable[[Record], None]) -> None:
+        """Has what a full log cannot tell be heard like an event of the log; once there is room, the log tells it."""
+        status = self.status
+        is_alive = judge(status, time.time()) in (Liveness.ALIVE, Liveness.STALE)
+        trouble = status.trouble if status and is_alive else ""
+        if status is None or trouble == self._trouble:
+            return
+        self._trouble = trouble
+        event: Event = AdviceRaised(DISK, "wrong", trouble, "", status.step, {}, "start")
+        if not trouble:
+            event = AdviceCleared(DISK, status.step)
+        if trouble or DISK in self.state.advice:
+            record = Record(status.heartbeat, self.state.segment, event)
+            self.state.apply(record)
+            on_record(record)
 
     def catch_up(self, on_record: Callable[[Record], None] = ignore_record) -> None:
         """Takes in everything that is new."""
@@ -93,8 +114,10 @@ class RunFollower:
             has_more = self._backfill.fold(self._reader.offset)
             if self._backfill.offset == self._reader.offset:
                 self.state, self._backfill = self._backfill.state, None
-            elif not has_more:  # the log is gone: there will be no more of it than the glimpse
+            elif not has_more and not self.run.event_log.exists():  # there will be no more of it than the glimpse
                 self._backfill = None
+            elif not has_more:  # a mirror has put an older copy there: the rest comes with the next one
+                return False
             elif clock() >= until:
                 break
         return self._backfill is not None
@@ -110,6 +133,18 @@ class RunFollower:
         if self.state.max_steps is None:
             return None
         return make_schedule(self.config.training, self.state.max_steps)
+
+    @property
+    def standing_advice(self) -> list[AdviceRaised]:
+        """The advice that stands, worst first; what was said about one start does not outlive its process."""
+        is_dead = judge(self.status, time.time()) is Liveness.DEAD
+        return [advice for advice in self.state.standing_advice if not (is_dead and advice.until == "start")]
+
+    @property
+    def elapsed_seconds(self) -> float:
+        """Time spent training, over all segments; the status knows it also while no step or evaluation is complete."""
+        running = self.status.elapsed_seconds if self.status and not self.state.ended else 0.0
+        return max(self.state.elapsed_seconds, running)
 
     @property
     def seconds_left(self) -> float | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import socket
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tui_trainer import estimates
-from tui_trainer.config import RunConfig
-from tui_trainer.data.corpus import open_corpus
+from tui_trainer.config import DataConfig, RunConfig
+from tui_trainer.data.corpus import EMBEDDED_NAME, open_corpus
 from tui_trainer.errors import UserError
 from tui_trainer.monitor import numbers
 from tui_trainer.monitor.safe_text import safe_line
@@ -33,6 +34,16 @@ class PastRun:
 
 
 @dataclass(frozen=True)
+class FoundText:
+    """What `data.paths` lead to."""
+
+    name: str
+    size_bytes: int | None = None
+    problem: str | None = None
+    """Why there is nothing to train on."""
+
+
+@dataclass(frozen=True)
 class Forecast:
     """Figures for the picker. All but parameters of a fixed vocabulary are estimates.
 
@@ -54,16 +65,33 @@ class Forecast:
     """Why it cannot start here, for instance because its text is missing."""
 
 
-def make_forecast(preset: Preset, past_runs: list[PastRun]) -> Forecast:
-    """The forecast for one preset; nothing big is read for it."""
-    config, vocab_size = preset.config, preset.expected_vocab_size
-    data_name, tokens, problem = ", ".join(config.data.paths), None, preset.problem
+def find_text(data: DataConfig) -> FoundText:
+    """Finds the files and their size. For a large folder, or one on a slow disk, this takes seconds."""
     try:
-        corpus = open_corpus(config.data)
+        corpus = open_corpus(data)
+        return FoundText(corpus.name, corpus.size_bytes)
     except UserError as error:
-        problem = str(error)
-    else:
-        data_name, tokens = corpus.name, estimate_tokens(config, corpus.size_bytes)
+        return FoundText(", ".join(data.paths), problem=str(error))
+    except OSError as error:  # for instance the current folder is gone
+        paths = ", ".join(data.paths)
+        return FoundText(paths, problem=f"{paths}: cannot be looked for: {error.strerror}")
+
+
+def make_forecasts(presets: Sequence[Preset]) -> list[Forecast]:
+    """A forecast for each preset; a text that several share is looked for once."""
+    past_runs = remember_past_runs()
+    texts = {preset.config.data.paths: preset.config.data for preset in presets}
+    found = {paths: find_text(data) for paths, data in texts.items()}
+    return [make_forecast(preset, past_runs, found[preset.config.data.paths]) for preset in presets]
+
+
+def make_forecast(preset: Preset, past_runs: Sequence[PastRun], text: FoundText | None) -> Forecast:
+    """The forecast for one preset; `text` is None while its files are still being looked for."""
+    config, vocab_size = preset.config, preset.expected_vocab_size
+    paths = ", ".join(config.data.paths)
+    if text is None:
+        text = FoundText(f"looking through {paths} …" if paths else EMBEDDED_NAME)
+    tokens = None if text.size_bytes is None else estimate_tokens(config, text.size_bytes)
     has_base = config.base.path is not None
     if has_base:
         tokens = None
@@ -72,14 +100,14 @@ def make_forecast(preset: Preset, past_runs: list[PastRun]) -> Forecast:
     return Forecast(
         parameters=None if has_base else estimates.parameter_count(config.model, vocab_size),
         is_parameters_exact=config.data.tokenizer in ("gpt2", "bytes"),
-        data_name=data_name,
+        data_name=text.name,
         tokens=tokens,
         train_tokens=train_tokens,
         steps=steps,
         epochs=_epochs(config, train_tokens, steps),
         memory_bytes=None if has_base else estimates.memory_bytes(config, vocab_size),
         seconds=None if has_base else _seconds(preset, steps, past_runs),
-        problem=problem,
+        problem=text.problem or preset.problem,
     )
 
 
@@ -128,7 +156,7 @@ def _past_run(run: RunDirectory) -> PastRun | None:
     return PastRun(run.preset, config, status.elapsed_seconds / status.step, flop / status.elapsed_seconds)
 
 
-def _seconds(preset: Preset, steps: int | None, past_runs: list[PastRun]) -> float | None:
+def _seconds(preset: Preset, steps: int | None, past_runs: Sequence[PastRun]) -> float | None:
     """From the last runs of the same preset, else from FLOP and the speed of the last runs of any.
 
     In the median, and the faster of two: another program beside a run makes it slower, nothing makes it faster.

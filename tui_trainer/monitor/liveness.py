@@ -16,6 +16,9 @@ MOVING_SECONDS = 40.0
 """How long a handover may take: nobody writes a heartbeat meanwhile."""
 
 
+ENDINGS = ("finished", "failed")
+
+
 class Liveness(Enum):
     """What a status file and the clock say together."""
 
@@ -29,17 +32,27 @@ class Liveness(Enum):
 def judge(status: Status | None, now: float) -> Liveness:
     """Judges a run by its last status.
 
-    A process of this machine and this boot that is gone is dead; elsewhere only silence can tell.
+    A process of this machine and this boot that is gone is dead; elsewhere only silence can tell. A copy lives as
+    long as somebody keeps it fresh.
     """
     if status is None:
         return Liveness.UNKNOWN
-    if status.state in ("finished", "failed"):
+    if status.state in ENDINGS:
         return Liveness.ENDED
     if status.state == "moving":
         return Liveness.ALIVE if now - status.heartbeat <= MOVING_SECONDS else Liveness.DEAD
     if status.host == socket.gethostname() and status.boot_id == boot_id() and not _exists(status.pid):
         return Liveness.DEAD
-    return Liveness.STALE if now - status.heartbeat > STALE_SECONDS else Liveness.ALIVE
+    if now - status.heartbeat <= STALE_SECONDS:
+        return Liveness.ALIVE
+    return Liveness.DEAD if status.is_elsewhere else Liveness.STALE
+
+
+def is_trained_elsewhere(status: Status) -> bool:
+    """Whether its process is at work, but on another directory: nobody would take a command from this one."""
+    if not status.is_elsewhere or status.state in ENDINGS:
+        return False
+    return status.state == "moving" or _exists(status.pid)
 
 
 def silence_text(status: Status | None, now: float) -> str:
@@ -48,6 +61,8 @@ def silence_text(status: Status | None, now: float) -> str:
     if status is None or liveness not in (Liveness.DEAD, Liveness.STALE):
         return ""
     silent = numbers.duration(now - status.heartbeat)
+    if status.is_elsewhere:
+        return f"a copy, with nothing new for {silent}"
     return f"its process has been gone for {silent}" if liveness is Liveness.DEAD else f"no heartbeat for {silent}"
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from tui_trainer.monitor import numbers
 from tui_trainer.monitor.liveness import Liveness, judge
 from tui_trainer.monitor.safe_text import safe_line
+from tui_trainer.runs.catalogue import name_of
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.runs.status import Status, boot_id, read_status
 
@@ -20,7 +21,7 @@ def describe_run(run: RunDirectory, now: float) -> tuple[str, ...]:
     status = read_status(run.status_file)
     step = f"{status.step:,}/{numbers.whole(status.max_steps)}" if status else numbers.UNKNOWN
     return (
-        safe_line(run.run_id),
+        safe_line(name_of(run)),
         safe_line(run.preset),
         state_of(run, now),
         step,
@@ -41,13 +42,19 @@ def state_of(run: RunDirectory, now: float) -> str:
 
 
 def find_running(runs: Sequence[RunDirectory], now: float) -> list[RunDirectory]:
-    """The runs that somebody trains at `now`, in Unix seconds."""
-    return [run for run in runs if judge(read_status(run.status_file), now) in (Liveness.ALIVE, Liveness.STALE)]
+    """The runs that somebody trains at `now`, in Unix seconds; copies that are kept fresh only where it is no other."""
+    statuses = {run: read_status(run.status_file) for run in runs}
+    running = [run for run in runs if judge(statuses[run], now) in (Liveness.ALIVE, Liveness.STALE)]
+    return [run for run in running if not _is_copy(statuses[run])] or running
 
 
 def find_busy_here(runs: Sequence[RunDirectory], now: float) -> list[RunDirectory]:
     """Those of them that compute on this machine: beside them other work is to be sparing."""
     return [run for run in runs if _is_busy_here(read_status(run.status_file), now)]
+
+
+def _is_copy(status: Status | None) -> bool:
+    return status is not None and status.is_elsewhere
 
 
 def _is_busy_here(status: Status | None, now: float) -> bool:

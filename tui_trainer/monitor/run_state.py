@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from tui_trainer.runs.step_lines import StepBlock
 
 FEED_LENGTH = 500
-START_RULES = ("checkpoint", "data", "resume", "schedule")
-"""Advice about one start of a run, which the next start makes void."""
+START_RULES = ("base", "checkpoint", "data", "resume", "schedule", "vocabulary")
+"""Advice about one start of a run, in logs of earlier versions, which did not say how long it stands."""
 LEVELS = ("wrong", "warning", "note")
 SLOWEST = 1e-9
 """Tokens a second below which nobody waits for a step."""
@@ -161,6 +161,7 @@ class RunState:
                 self.advice.pop(event.rule, None)
             case RunFinished() | RunFailed() as event:
                 self.ended, self.paused, self.is_moving = event, None, False
+                self._drop_notices()
             case SampleGenerated() as event:
                 self._apply_sample(event)
                 return
@@ -210,9 +211,15 @@ class RunState:
         if event.resumed_from_step is not None:
             self._go_back_to(event.resumed_from_step)
             self.history.marks.add("resume", event.resumed_from_step)
-        self.advice = {rule: advice for rule, advice in self.advice.items() if rule not in START_RULES}
+        self._drop_notices()
         if event.is_text_changed:  # what was measured on the old text says nothing about the new one
             self.evaluations, self.best, self.saved_best = [], None, None
+
+    def _drop_notices(self) -> None:
+        """What was said about one start ends with it."""
+        of_start = [rule for rule, advice in self.advice.items() if advice.until == "start" or rule in START_RULES]
+        for rule in of_start:
+            del self.advice[rule]
 
     def _apply_roll_back(self, event: RolledBack) -> None:
         self.rolled_back_seconds = self.elapsed_seconds
@@ -248,7 +255,7 @@ class RunState:
         self.evaluations.append(event)
         self.history.add_evaluation(event)
         self.pace.add_evaluation(event.seconds)
-        if event.is_best:
+        if event.is_best and not event.is_noise:
             self.best = event
         if len(self.evaluations) > MAX_EVALUATIONS:
             del self.evaluations[2 if self.evaluations[1] is self.best else 1]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import platform
 import shutil
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ class RunDirectory:
     """The paths of a run. Making one touches nothing on the disk."""
 
     path: Path
+    made_folders: tuple[Path, ...] = field(default=(), compare=False, repr=False)
+    """Of a run that `create_run` just made: the folders that were not there before, outermost first."""
 
     @property
     def manifest(self) -> Path:
@@ -43,6 +46,11 @@ class RunDirectory:
     @property
     def tokenizer(self) -> Path:
         return self.path / "tokenizer"
+
+    @property
+    def tokens(self) -> Path:
+        """The tokens of the text, where the user's cache folder cannot be written."""
+        return self.path / "tokens"
 
     @property
     def checkpoints(self) -> Path:
@@ -114,10 +122,9 @@ def create_run(
         raise UserError(f"{len(config_text)} bytes of configuration are too many; name a folder instead of its files")
     run_id = f"{now:%Y%m%d-%H%M%S}-{preset}"
     try:
-        path = _claim(run_dir.absolute()) if run_dir else _claim_new(places.runs_root(), run_id)
-        run = RunDirectory(path)
+        run = _claim(run_dir.absolute()) if run_dir else _claim_new(places.runs_root(), run_id)
         try:
-            _furnish(run, config_text, run_id if run_dir else path.name, preset, now, base)
+            _furnish(run, config_text, run_id if run_dir else run.path.name, preset, now, base)
         except OSError:
             remove_run(run)
             raise
@@ -128,8 +135,19 @@ def create_run(
 
 
 def remove_run(run: RunDirectory) -> None:
-    """Takes away a run that never trained. What cannot be removed stays: there is nothing of worth in it."""
-    shutil.rmtree(run.path, ignore_errors=True)
+    """Removes a run that `create_run` made and that never trained; a folder that was there before stays, empty.
+
+    What cannot be removed stays: there is nothing of worth in it.
+    """
+    with suppress(OSError):
+        for path in run.path.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
+    for folder in reversed(run.made_folders):
+        with suppress(OSError):  # not empty: something else lives there by now
+            folder.rmdir()
 
 
 def _furnish(
@@ -150,22 +168,29 @@ def _furnish(
     replace_file(run.manifest, json.dumps(manifest, indent=2).encode())
 
 
-def _claim(path: Path) -> Path:
+def _claim(path: Path) -> RunDirectory:
     """An own, empty folder at exactly this place."""
-    path.mkdir(parents=True, exist_ok=True)
+    made = _make_missing(path)
     if any(path.iterdir()):
         raise UserError(f"{path}: not empty; resume it (tui-trainer resume {path}) or choose another --run-dir")
-    return path
+    return RunDirectory(path, made)
 
 
-def _claim_new(root: Path, run_id: str) -> Path:
+def _claim_new(root: Path, run_id: str) -> RunDirectory:
     """A folder that no other process got: `mkdir` decides who was first."""
-    root.mkdir(parents=True, exist_ok=True)
+    made = _make_missing(root)
     for attempt in range(1, 1000):
         path = root / (run_id if attempt == 1 else f"{run_id}-{attempt}")
         try:
             path.mkdir()
         except FileExistsError:
             continue
-        return path
+        return RunDirectory(path, (*made, path))
     raise UserError(f"{root}: a thousand runs are called {run_id}; choose another --run-dir")
+
+
+def _make_missing(folder: Path) -> tuple[Path, ...]:
+    """Makes a folder and its parents; returns those that were missing, outermost first."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    return tuple(reversed(missing))

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from tui_trainer.event_codec import decode, encode
 from tui_trainer.events import Event, Record
+from tui_trainer.runs.files import is_full_disk
 
 READ_BYTES = 1 << 18
 """Most bytes one `read` takes from the disk, so that a reader's tick stays short."""
 MAX_LINE_BYTES = 1 << 22
 """A line of as many bytes is none of ours: it is passed over, so that a log without line ends fills no memory."""
 
+MARK_BYTES = 1 << 10
+"""Of the beginning, and of what was read last, by which a log is known again: some three lines, with their times."""
+
 
 class EventLogWriter:
-    """Appends events; each is one `os.write`, so a crash can tear only the last line."""
+    """Appends events; each is one `os.write`, so a crash can tear only the last line.
+
+    What a full disk does not take waits in memory, in order, until there is room.
+    """
 
     def __init__(self, path: Path, segment: int, clock: Callable[[], float]) -> None:
         """Opens the log for appending.
@@ -31,21 +39,31 @@ class EventLogWriter:
         self._clock = clock
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         size = os.fstat(self._descriptor).st_size
-        self._is_torn = size > 0 and os.pread(self._descriptor, 1, size - 1) != b"\n"
+        is_torn = size > 0 and os.pread(self._descriptor, 1, size - 1) != b"\n"
+        self._waiting = b"\n" if is_torn else b""  # glued to the torn line, the next record would be lost with it
 
     def append(self, event: Event) -> None:
         """Writes one event.
 
         Raises:
-            OSError: when the disk is full or gone.
+            OSError: when the disk is gone; a full one is no error, see `flush`.
         """
-        line = encode(Record(self._clock(), self._segment, event))
-        if self._is_torn:  # Glued to the torn line, this record would be lost with it.
-            line = b"\n" + line
-        while line:
-            written = os.write(self._descriptor, line)
-            self._is_torn = written < len(line)
-            line = line[written:]
+        self._waiting += encode(Record(self._clock(), self._segment, event))
+        self.flush()
+
+    def flush(self) -> bool:
+        """Writes what waits; says whether nothing waits any more.
+
+        Raises:
+            OSError: when the disk is gone.
+        """
+        try:
+            while self._waiting:
+                self._waiting = self._waiting[os.write(self._descriptor, self._waiting) :]
+        except OSError as error:
+            if not is_full_disk(error):
+                raise
+        return not self._waiting
 
     def close(self) -> None:
         """Closes the file; a closed log takes no more events."""
@@ -53,23 +71,30 @@ class EventLogWriter:
 
 
 class EventLogReader:
-    """Follows a log from its start. A torn last line means: wait."""
+    """Follows a log from its start. A torn last line means: wait.
+
+    A mirror replaces its copy of a log by a longer one again and again: reading goes on where it was.
+    """
 
     def __init__(self, path: Path, *, from_end: bool = False) -> None:
         """Remembers the place; nothing is opened before the first read, unless only what comes next is wanted."""
         self._path = path
-        self._inode = 0
+        self._seen = (0, 0)
+        """Inode and size of the file at the last look."""
+        self._marks: dict[int, bytes] = {}
+        """Bytes that were read, by their offset."""
         self._is_in_endless_line = False
         self.offset = 0
         """Bytes that were taken in or passed over."""
         self.unread_bytes = 0
         """Bytes behind them at the last read, a torn last line among them."""
         self.logs = 0
-        """How many logs were met here: one that is truncated or replaced begins anew."""
+        """How many logs were met here: one that is truncated, or replaced by another, is read from its start."""
         self.skipped_lines = 0
         if from_end:
-            with suppress(FileNotFoundError):
-                self.offset = self._meet(path.stat())
+            with suppress(FileNotFoundError), path.open("rb") as file:
+                self.offset = self._meet(file)
+                self._remember(file)
 
     def read(self, limit: int = READ_BYTES) -> list[Record]:
         """The records that came since the last call, at most about `limit` bytes of them."""
@@ -91,36 +116,51 @@ class EventLogReader:
         """
         try:
             with self._path.open("rb") as file:
-                size = self._meet(os.fstat(file.fileno()))
+                size = self._meet(file)
                 left = max(0, size if end is None else min(size, end) - self.offset)
                 file.seek(self.offset)
                 chunk = file.read(min(limit, left))
                 if b"\n" not in chunk and len(chunk) == limit:
                     chunk += file.readline(max(0, min(MAX_LINE_BYTES, left) - limit))
+                lines = self._take(chunk)
+                if chunk:
+                    self._remember(file)
         except FileNotFoundError:
             return b""
-        lines = self._take(chunk)
-        self.unread_bytes = size - self.offset
+        self.unread_bytes = max(0, size - self.offset)
         return lines
 
     def skip_to_last(self, size: int) -> bool:
         """Passes over all but the last `size` bytes and the line that this cuts, unless that has no end."""
         try:
             with self._path.open("rb") as file:
-                length = self._meet(os.fstat(file.fileno()))
+                length = self._meet(file)
                 file.seek(max(self.offset, length - size))
                 is_found = file.readline(size).endswith(b"\n")
                 self.offset = file.tell() if is_found else self.offset
+                self._remember(file)
         except FileNotFoundError:
             return False
         return is_found
 
-    def _meet(self, state: os.stat_result) -> int:
+    def _meet(self, file: BinaryIO) -> int:
         """The size of the log; of another one than before, nothing was read."""
-        if state.st_ino != self._inode or state.st_size < self.offset:
-            self._inode, self.offset, self._is_in_endless_line = state.st_ino, 0, False
+        state = os.fstat(file.fileno())
+        (inode, size), self._seen = self._seen, (state.st_ino, state.st_size)
+        is_cut = state.st_size < self.offset and inode == state.st_ino and size != state.st_size
+        if not self.logs or is_cut or not self._holds_marks(file):
+            self.offset, self._marks, self._is_in_endless_line = 0, {}, False
             self.logs += 1
         return state.st_size
+
+    def _holds_marks(self, file: BinaryIO) -> bool:
+        """Whether what was read stands in a file, as far as it goes: a mirror may show an older copy for a while."""
+        return all(mark.startswith(os.pread(file.fileno(), len(mark), at)) for at, mark in self._marks.items())
+
+    def _remember(self, file: BinaryIO) -> None:
+        """Keeps what the log can be known by when another file takes its place."""
+        size = min(MARK_BYTES, self.offset)
+        self._marks = {at: os.pread(file.fileno(), size, at) for at in (0, self.offset - size)}
 
     def _take(self, chunk: bytes) -> bytes:
         """The complete lines of what comes next."""
@@ -143,15 +183,23 @@ class EventLogReader:
 
 
 def last_segment(path: Path) -> int:
-    """The segment of the last readable record, or -1 when there is none; looks only at the end of the log."""
+    """The segment of the last readable record, or -1 when there is none; reads no more than it takes, from the end."""
     try:
         with path.open("rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - READ_BYTES))
-            lines = file.read().splitlines()
+            records = filter(None, map(decode, _lines_from_the_end(file)))
+            return next((record.segment for record in records), -1)
     except FileNotFoundError:
         return -1
-    for line in reversed(lines):
-        record = decode(line)
-        if record is not None:
-            return record.segment
-    return -1
+
+
+def _lines_from_the_end(file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a log, the last one first; of an endless one, no more than a part is held."""
+    end, rest = os.fstat(file.fileno()).st_size, b""
+    while end:
+        start = max(0, end - READ_BYTES)
+        rest, *lines = (os.pread(file.fileno(), end - start, start) + rest).split(b"\n")
+        yield from reversed(lines)
+        end = start
+        if len(rest) >= MAX_LINE_BYTES:
+            rest = b""
+    yield rest

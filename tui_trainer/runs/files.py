@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
 from typing import Any
+
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""No room: on the disk, in this user's share of it, or below the largest file that the system allows."""
+
+
+def is_full_disk(error: OSError) -> bool:
+    """Whether a write failed for want of room."""
+    return error.errno in FULL_DISK
 
 
 def replace_file(path: Path, content: bytes) -> None:

@@ -1,11 +1,13 @@
-"""One trainer a run. The kernel lets the lock go when its process dies, however it dies."""
+"""One trainer a run. The kernel releases the lock when its process dies, however it dies."""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,14 +15,19 @@ from typing import Self
 from tui_trainer.errors import UserError
 from tui_trainer.runs.files import read_json
 
+UNSUPPORTED = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
+"""What `flock` raises on a file system without locks: Lustre without the flock option, NFS without lockd, some FUSE."""
+
 
 class RunLock:
     """Holds `run.lock` while in the `with` block."""
 
     def __init__(self, path: Path) -> None:
-        """Remembers the place; the lock is taken on entering."""
+        """Remembers the path; the lock is taken on entering."""
         self._path = path
         self._descriptor = -1
+        self.missing_because = ""
+        """Why there is no lock, on a file system that has none; empty where it is held."""
 
     def __enter__(self) -> Self:
         descriptor = self._open()
@@ -31,8 +38,14 @@ class RunLock:
             owner = read_json(self._path) or {}
             who = f"process {owner['pid']} on {owner['host']}" if {"pid", "host"} <= owner.keys() else "another process"
             raise UserError(f"{self._path.parent}: {who} is training here; stop it first") from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode(), 0)
+        except OSError as error:
+            if error.errno not in UNSUPPORTED:
+                os.close(descriptor)
+                raise UserError(f"{self._path}: cannot be locked: {error.strerror}") from error
+            self.missing_because = error.strerror or "not supported"
+        with suppress(OSError):  # a full disk: the lock holds all the same, only without a name
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode(), 0)
         self._descriptor = descriptor
         return self
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from tui_trainer.runs.files import read_json, replace_file
+from tui_trainer.runs.files import is_full_disk, read_json, replace_file
 
 INTERVAL_SECONDS = 1.0
 
@@ -39,12 +39,18 @@ class Status:
     phase_done: int = 0
     phase_total: int | None = None
     is_paused: bool = False
+    trouble: str = ""
+    """What keeps the trainer waiting and cannot be written to the log either: a full disk. Empty while all is well."""
     elapsed_seconds: float = 0.0
     heartbeat: float = 0.0
     progressed_at: float = 0.0
     pid: int = field(default_factory=os.getpid)
     host: str = field(default_factory=socket.gethostname)
     boot_id: str = field(default_factory=boot_id)
+    directory: str = ""
+    """That of the run, where its process takes commands; empty in a status of an older version."""
+    is_elsewhere: bool = False
+    """Whether it was read from another directory, a copy or the same one renamed. Not in the file."""
 
 
 def read_status(path: Path) -> Status | None:
@@ -53,16 +59,41 @@ def read_status(path: Path) -> Status | None:
     if content is None:
         return None
     known = {name: value for name, value in content.items() if type(value) in _TYPES.get(name, ())}
-    return Status(**{**_UNKNOWN_OWNER, **known})
+    status = Status(**{**_UNKNOWN_OWNER, **known})
+    return replace(status, is_elsewhere=_is_elsewhere(status, path.parent.absolute()))
 
 
 def write_status(path: Path, status: Status) -> None:
     """Replaces the status of a run.
 
+    On a full disk it is written over the old one, which needs no room; a reader may then meet half of it, once.
+
     Raises:
-        OSError: when the disk is full or gone.
+        OSError: when the disk is gone, or full with no status on it yet.
     """
-    replace_file(path, json.dumps(asdict(status)).encode())
+    values = asdict(status)
+    del values["is_elsewhere"]
+    content = json.dumps(values).encode()
+    try:
+        replace_file(path, content)
+    except OSError as error:
+        if not is_full_disk(error):
+            raise
+        with path.open("r+b") as file:
+            file.write(content.ljust(os.fstat(file.fileno()).st_size))
+            file.truncate()
+
+
+def _is_elsewhere(status: Status, read_in: Path) -> bool:
+    """Only on the machine of its process: on another one, the same directory may have another path."""
+    if status.directory in ("", str(read_in)) or (status.host, status.boot_id) != (socket.gethostname(), boot_id()):
+        return False
+    try:
+        return not read_in.samefile(status.directory)
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError):  # it cannot be looked at, or is no path
+        return False
 
 
 _UNKNOWN_OWNER: dict[str, Any] = {"pid": 0, "host": "", "boot_id": ""}
@@ -73,17 +104,26 @@ _PLAIN: dict[str, tuple[type, ...]] = {
     "int | None": (int, type(None)),
     "float": (float, int),
 }
-_TYPES = {field.name: _PLAIN[str(field.type)] for field in fields(Status)}
+_TYPES = {field.name: _PLAIN[str(field.type)] for field in fields(Status) if field.name != "is_elsewhere"}
 
 
 class StatusFile:
     """Keeps `status.json` fresh. The trainer only changes a value in memory; the thread writes."""
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
-        """Prepares the thread; `start` begins to write."""
+    def __init__(
+        self, path: Path, clock: Callable[[], float] = time.time, elapsed: Callable[[], float] = lambda: 0.0
+    ) -> None:
+        """Prepares the thread; `start` begins to write.
+
+        Args:
+            path: of the file.
+            clock: Unix seconds.
+            elapsed: seconds that were trained so far; asked each second.
+        """
         self._path = path
         self._clock = clock
-        self._status = Status(progressed_at=clock())
+        self._elapsed = elapsed
+        self._status = Status(progressed_at=clock(), directory=str(path.parent.absolute()))
         self._is_closed = False
         self._woken = threading.Event()
         self._thread = threading.Thread(target=self._run, name="status", daemon=True)
@@ -99,9 +139,9 @@ class StatusFile:
         return self._status.step
 
     def update(self, **changes: Any) -> None:
-        """Something moved: remembers what, and that it did. Others wait for a change of state, so it is written now."""
+        """Something moved: remembers what, and that it did. A change that others wait for is written at once."""
         self._status = replace(self._status, progressed_at=self._clock(), **changes)
-        if "state" in changes:
+        if changes.keys() & {"state", "trouble"}:
             self._woken.set()
 
     def close(self, state: str) -> None:
@@ -121,6 +161,7 @@ class StatusFile:
 
     def _write(self) -> None:
         try:
-            write_status(self._path, replace(self._status, heartbeat=self._clock()))
+            elapsed = max(self._elapsed(), self._status.elapsed_seconds)
+            write_status(self._path, replace(self._status, heartbeat=self._clock(), elapsed_seconds=elapsed))
         except OSError:  # A full disk must not end the heartbeat: the next second may have room again.
             return

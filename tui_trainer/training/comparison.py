@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import takewhile
 from pathlib import Path
 from typing import Literal
 
 import torch
 
-from tui_trainer.config import DataConfig
 from tui_trainer.data.batches import EvaluationWindows
-from tui_trainer.data.corpus import open_corpus
 from tui_trainer.data.tokenizers import Tokenizer
-from tui_trainer.data.tokens import prepare_tokens
+from tui_trainer.data.tokens import TokenSplit
 from tui_trainer.errors import UserError
 from tui_trainer.estimates import EVALUATION_LOGITS, EVALUATION_TOKENS
 from tui_trainer.inference.continuation import Continuation, write_next
@@ -68,20 +65,18 @@ class Compared:
         """The sha256 of its weights."""
         return fingerprint(self.weights)
 
-    def measure(self, data: DataConfig, context_length: int, between_batches: Callable[[], None]) -> Measurement:
+    def measure(self, split: TokenSplit, context_length: int) -> Measurement:
         """How well it reads the validation side of a text, in windows of so many tokens, evenly spread in a long one.
 
         Raises:
-            UserError: when the text is gone or too short.
+            UserError: when that side is too short.
         """
-        corpus = open_corpus(data)
-        _, split = prepare_tokens(corpus, data, tokenizer=self.tokenizer, on_progress=lambda *_: between_batches())
         if len(split.val) < 2:
-            raise UserError(f"{corpus.name}: the validation part has {len(split.val)} tokens, at least 2 are needed")
+            raise UserError(f"the validation part has {len(split.val)} tokens, at least 2 are needed")
         tokens = min(EVALUATION_TOKENS, EVALUATION_LOGITS // self.tokenizer.vocab_size)
         limit = max(1, MAX_TOKENS // context_length)
         windows = EvaluationWindows(split.val, context_length, max(1, tokens // context_length), limit)
-        measurement = evaluate(self, windows, self.tokenizer.token_byte_lengths, between_batches)
+        measurement = evaluate(self, windows, self.tokenizer.token_byte_lengths, lambda: None)
         self.model.eval()
         return measurement
 

@@ -25,11 +25,18 @@ class Measurement:
     correct: int
     tokens: int
     bytes: int
+    squared_nats: float = 0.0
 
     @property
     def loss(self) -> float:
         """Cross-entropy in nats a token."""
         return self.nats / self.tokens
+
+    @property
+    def loss_error(self) -> float:
+        """The standard error of the loss, in nats, as if the tokens were independent."""
+        variance = max(0.0, self.squared_nats / self.tokens - self.loss**2)
+        return math.sqrt(variance / self.tokens)
 
     @property
     def perplexity(self) -> float:
@@ -77,7 +84,7 @@ def evaluate(
     The model is in train mode again afterwards. `between_batches` may raise to interrupt.
     """
     model, device = measured.model, measured.device
-    nats, correct, tokens, byte_count = 0.0, 0, 0, 0
+    nats, squared_nats, correct, tokens, byte_count = 0.0, 0.0, 0, 0, 0
     model.eval()
     try:
         for inputs, targets in batches:
@@ -85,10 +92,12 @@ def evaluate(
             expected = torch.from_numpy(targets).to(device).flatten()
             with measured.precision.autocast(device):
                 logits = model(torch.from_numpy(inputs).to(device)).flatten(0, 1)
-            nats += F.cross_entropy(logits.float(), expected, reduction="sum").item()
+            losses = F.cross_entropy(logits.float(), expected, reduction="none")
+            nats += losses.sum().item()
+            squared_nats += losses.square().sum().item()
             correct += int((logits.argmax(-1) == expected).sum())
             tokens += targets.size
             byte_count += int(token_byte_lengths[targets].sum())
     finally:
         model.train()
-    return Measurement(nats, correct, tokens, byte_count)
+    return Measurement(nats, correct, tokens, byte_count, squared_nats)

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from tui_trainer.errors import UserError
-from tui_trainer.runs.directory import RunDirectory
 
 EXIT_FINISHED = 0
 EXIT_ERROR = 1
@@ -30,6 +25,10 @@ class Diverged(Exception):  # noqa: N818 - the field's word for it
 
 class BadState(Exception):  # noqa: N818 - what the weights are in
     """Weights that must not be kept: they, or what they give, are not finite."""
+
+
+class FullDisk(Exception):  # noqa: N818 - the field's word for it
+    """The run has to end while the disk takes no checkpoint; says which step is safe."""
 
 
 class OutOfMemory(UserError):  # noqa: N818 - the field's word for it
@@ -55,28 +54,10 @@ def explain(error: BaseException) -> tuple[int, str]:
         code, text = EXIT_USAGE, f"out of memory: {(str(error).splitlines() or [''])[0][:200]}\n{MEMORY_REMEDY}"
     elif isinstance(error, RuntimeError) and "CUDA error" in str(error):
         code, text = EXIT_ERROR, f"the GPU failed: {str(error).splitlines()[0]}\n{ACCELERATOR_REMEDY}"
+    elif isinstance(error, FullDisk):
+        code, text = EXIT_ERROR, str(error)
     elif isinstance(error, Diverged):
         code, text = EXIT_DIVERGED, f"the training diverged: {error}\n{DIVERGED_REMEDY}"
     else:
         code, text = EXIT_ERROR, f"{type(error).__name__}: {error}".splitlines()[0]
     return code, "\n".join(text.splitlines()[:3])
-
-
-@contextmanager
-def full_disk_explained(run: RunDirectory) -> Iterator[None]:
-    """Turns a disk without room, whoever met it, into a mistake that a person can mend."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise UserError(_full_disk(run)) from error
-
-
-def _full_disk(run: RunDirectory) -> str:
-    if (run.checkpoints / "last.json").exists():
-        return (
-            f"{run.path}: no space left on this disk; the last checkpoint is kept\n"
-            f"free some space, then: tui-trainer resume {run.path}"
-        )
-    return f"{run.path}: no space left on this disk; free some, or choose another --run-dir"

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
+from tui_trainer.config import RunConfig
 from tui_trainer.events import ControlApplied, ControlDiscarded, Event, RunPaused, RunResumed
 from tui_trainer.runs.control import Command, take_commands
 
@@ -36,9 +37,14 @@ class ProgramLink:
         self._stop = threading.Event()
         self._facts: SimpleQueue[Event] = SimpleQueue()
         self.is_moving = False
+        self.is_stop_asked = False
+        """Whether somebody wants the training to end, and not only to continue in another process."""
+        self.config: RunConfig | None = None
+        """What the run was trained under, once it has ended: config.toml may have been edited meanwhile."""
 
     def stop(self) -> None:
         """Asks for the end; asking again changes nothing."""
+        self.is_stop_asked = True
         self._stop.set()
 
     def move(self) -> None:
@@ -105,6 +111,11 @@ class ControlDesk:
             self._look()
         self._is_stopping = self._link.is_stopping()
         return self._is_stopping or (self.is_paused and not self._is_waiting)
+
+    def is_ending(self) -> bool:
+        """Whether somebody asked for the end; a pause or a move to another process can wait."""
+        self.is_interrupted()
+        return self._link.is_stop_asked
 
     def check_in_place(self) -> None:
         """The same for work that cannot be taken up again: a pause is spent here.

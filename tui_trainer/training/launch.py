@@ -9,10 +9,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tui_trainer import places
 from tui_trainer.config import RunConfig
 from tui_trainer.events import Event, TerminalLost
 from tui_trainer.runs.directory import RunDirectory
-from tui_trainer.training.failures import EXIT_ERROR, EXIT_FINISHED, Refused, explain
+from tui_trainer.training.failures import EXIT_ERROR, EXIT_FINISHED, FullDisk, Refused, explain
 from tui_trainer.training.interruption import ProgramLink, StopRequested
 
 
@@ -28,10 +29,11 @@ class NewRun:
 
 @dataclass(frozen=True)
 class ResumedRun:
-    """A run to go on with, from its last checkpoint, under a configuration that may have changed.
+    """A run to resume from its last checkpoint, under a configuration that may have changed.
 
-    `allow_changed_data`: take the text and the tokenizer as they are now, whatever they were.
+    `allow_changed_data`: read the text again, and accept the text and the tokenizer as they are now.
     `is_paused`: be ready for the next step, and wait.
+    `data`: where the text is now; empty: where it was.
     """
 
     run: RunDirectory
@@ -39,6 +41,7 @@ class ResumedRun:
     device: str = "auto"
     allow_changed_data: bool = False
     is_paused: bool = False
+    data: tuple[str, ...] = ()
 
 
 class TrainingHandle:
@@ -55,6 +58,11 @@ class TrainingHandle:
         self.failure: str | None = None
         """Why it failed, at most three lines; None while all is well."""
         self.exit_code = EXIT_FINISHED
+
+    @property
+    def config(self) -> RunConfig | None:
+        """What the run was trained under, once it has ended; None when it did not get so far."""
+        return self._link.config
 
     def start(self) -> None:
         """Begins the training."""
@@ -97,21 +105,27 @@ class TrainingHandle:
             pass
         except BaseException as error:  # noqa: BLE001 - the thread's outermost frame: reported, never lost
             self.exit_code, self.failure = explain(error)
-            if isinstance(error, Refused):
+            if isinstance(error, Refused) or not self._has_directory():
                 self.run_dir = None
-            if self.exit_code == EXIT_ERROR:
+            if self.exit_code == EXIT_ERROR and not isinstance(error, FullDisk):
                 self._write_traceback()
-        if self.run_dir and not self.run_dir.path.exists():
+        if not self._has_directory():
             self.run_dir = None
+
+    def _has_directory(self) -> bool:
+        """Whether there is a run: one that did not get as far as its first checkpoint was removed."""
+        return self.run_dir is not None and self.run_dir.manifest.exists()
 
     def _write_traceback(self) -> None:
         """The traceback is for the maintainers, so it goes to a file and not to the screen."""
-        if self.run_dir is None:
-            traceback.print_exc()
-            return
+        log = self.run_dir.console_log if self.run_dir else places.state_folder() / "failures.log"
         # A disk that takes no traceback has already been reported by its first error.
-        with suppress(OSError), self.run_dir.console_log.open("a") as log:
-            traceback.print_exc(file=log)
+        with suppress(OSError):
+            log.parent.mkdir(parents=True, exist_ok=True)
+            with log.open("a") as file:
+                traceback.print_exc(file=file)
+            if self.run_dir is None:
+                self.failure = f"{self.failure}\nnothing was kept of this start; the traceback is in {log}"
 
 
 def ignore_directory(run: RunDirectory) -> None:

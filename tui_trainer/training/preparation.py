@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from tui_trainer.checkpoints import CheckpointStore
-from tui_trainer.config import RunConfig, to_toml
+from tui_trainer.config import RunConfig, TrainingConfig, to_toml
 from tui_trainer.data.baseline import unigram_loss
 from tui_trainer.data.batches import TrainingWindows
 from tui_trainer.diagnosis import Diagnosis
 from tui_trainer.errors import UserError
 from tui_trainer.estimates import evaluation_batch_size
 from tui_trainer.events import Event, RunStarted
-from tui_trainer.lr_schedule import settle_warmup
+from tui_trainer.lr_schedule import explain_long_warmup, settle_warmup
 from tui_trainer.model.mismatches import find_mismatches
 from tui_trainer.runs.directory import RunDirectory
+from tui_trainer.runs.event_log import EventLogWriter
 from tui_trainer.runs.files import replace_file
 from tui_trainer.runs.status import StatusFile
 from tui_trainer.training import resumption
 from tui_trainer.training.base import Base
 from tui_trainer.training.evaluator import Evaluator
 from tui_trainer.training.exactness import describe_machine, settle_threads
+from tui_trainer.training.full_disk import DiskSpace
 from tui_trainer.training.hardware import HardwareMeter
 from tui_trainer.training.interruption import ControlDesk, ProgramLink
 from tui_trainer.training.launch import NewRun, ResumedRun
@@ -36,6 +38,7 @@ from tui_trainer.training.progress import Progress
 from tui_trainer.training.resumption import Origin
 from tui_trainer.training.samples import SampleWriter
 from tui_trainer.training.steering import plan_steps
+from tui_trainer.training.stopwatch import Stopwatch
 from tui_trainer.training.text import Text, prepare_text
 from tui_trainer.training.trainer import Trainer
 from tui_trainer.training.updater import Updater
@@ -52,6 +55,9 @@ class Plan:
     progress: Progress
     origin: Origin | None
     base: Base | None
+    given_notices: list[Notice]
+    wanted: TrainingConfig
+    """As it was asked for: the warm-up may be longer than the run."""
 
     @property
     def vocab_size(self) -> int:
@@ -62,7 +68,10 @@ class Plan:
         """What is to be said about this start."""
         base = self.base
         of_base = [*base.notices, *base.explain_context(self.config.model.context_length)] if base else []
-        return [*(self.origin.notices if self.origin else []), *of_base, *self.text.notices]
+        of_start = self.origin.notices if self.origin else []
+        warmup = explain_long_warmup(self.wanted, self.max_steps)
+        of_plan = [Notice("warmup", *warmup)] if warmup else []
+        return [*self.given_notices, *of_start, *of_plan, *of_base, *self.text.notices]
 
 
 def prepare_trainer(
@@ -71,21 +80,24 @@ def prepare_trainer(
     device: torch.device,
     link: ProgramLink,
     status: StatusFile,
-    emit: Callable[[Event], None],
+    log: EventLogWriter,
+    stopwatch: Stopwatch,
     base: Base | None = None,
+    notices: list[Notice] | None = None,
 ) -> Trainer:
     """A trainer that is ready for its first step, announced as RunStarted.
 
-    A new run with a base has its configuration and its tokenizer already; its weights are taken here.
+    A new run with a base has its configuration and its tokenizer already; its weights are taken here. `notices` is
+    what else is to be said about this start.
 
     Raises:
         UserError: for data or a checkpoint that cannot be used, and for a run that is over.
         StopRequested: when it was stopped meanwhile.
     """
-    control = ControlDesk(run.control, link, emit)
+    control = ControlDesk(run.control, link, log.append)
     store = CheckpointStore(run.checkpoints)
     store.clean()
-    plan = _settle(run, request, store, control, status, emit, base)
+    plan = _settle(run, request, store, control, status, log.append, base, notices or [])
     config, progress, text, origin = plan.config, plan.progress, plan.text, plan.origin
     _settle_sizes(plan, device)
     learner = _make_learner(run, plan, device)
@@ -102,14 +114,17 @@ def prepare_trainer(
         store=store,
         control=control,
         status=status,
-        emit=emit,
+        emit=log.append,
         write_config=lambda changed: write_config(run, changed),
         progress=progress,
         diagnosis=Diagnosis.from_state(origin.diagnosis) if origin else Diagnosis(),
+        stopwatch=stopwatch,
+        disk=DiskSpace(run, log, status, control, stopwatch),
     )
     _announce(run, trainer, plan)
     if origin and origin.is_changed:
-        trainer.save(is_best=False)  # before what it was changed for is on the disk and no change any more
+        # Before what it was changed for is written down and looks like no change any more.
+        trainer.save(is_best=False, replaces=run.read_config())
     # From here on the run goes on: what was changed for this start also holds for the next one.
     write_config(run, config)
     text.remember(run, device=learner.device.type, precision=learner.precision.name)
@@ -126,14 +141,16 @@ def _settle(
     status: StatusFile,
     emit: Callable[[Event], None],
     base: Base | None,
+    notices: list[Notice],
 ) -> Plan:
     """From where, on which text and how far; whatever is to be refused is refused here."""
-    config, progress, origin = request.config, Progress(), None
+    progress, origin = Progress(), None
     if isinstance(request, ResumedRun):
         origin = resumption.load_origin(store)
-        progress = origin.progress
+        config = resumption.follow_config(run, origin, request.config, is_data_free=request.allow_changed_data)
+        request, progress = replace(request, config=config), origin.progress
         resumption.refuse_if_over(run, config, progress, config.training.max_steps)
-    control.step = progress.step
+    config, control.step = request.config, progress.step
     text = prepare_text(run, request, control, status, emit)
     windows = TrainingWindows(
         text.split.train, config.model.context_length, config.stride, config.training.batch_size, config.training.seed
@@ -141,28 +158,17 @@ def _settle(
     max_steps = plan_steps(config, windows)
     if origin:
         resumption.refuse_if_over(run, config, progress, max_steps)
-        origin = _settle_origin(run, store, origin, text, windows, (config, max_steps))
+        before = origin.config or run.read_config()
+        origin = resumption.follow_plan(store, origin, (before, plan_steps(before, windows)), (config, max_steps))
+        origin = resumption.accept_changed_text(origin) if text.is_changed else origin
         progress = origin.progress
-    return Plan(_with_warmup(config, max_steps), max_steps, text, windows, progress, origin, base)
+    plan = _with_warmup(config, max_steps)
+    return Plan(plan, max_steps, text, windows, progress, origin, base, notices, config.training)
 
 
 def write_config(run: RunDirectory, config: RunConfig) -> None:
     """Makes a configuration that of the run."""
     replace_file(run.config_file, to_toml(config).encode())
-
-
-def _settle_origin(
-    run: RunDirectory,
-    store: CheckpointStore,
-    origin: Origin,
-    text: Text,
-    windows: TrainingWindows,
-    now: tuple[RunConfig, int],
-) -> Origin:
-    """The origin under what was changed for this resume."""
-    old_config = run.read_config()
-    origin = resumption.follow_plan(store, origin, (old_config, plan_steps(old_config, windows)), now)
-    return resumption.accept_changed_text(origin) if text.is_changed else origin
 
 
 def _with_warmup(config: RunConfig, max_steps: int) -> RunConfig:
@@ -219,7 +225,7 @@ def _announce(run: RunDirectory, trainer: Trainer, plan: Plan) -> None:
     """The run is ready; what is to be said about its start follows."""
     trainer.tell(_started(run, trainer, plan.text, plan.origin))
     for notice in plan.notices():
-        trainer.notice(notice.rule, notice.evidence, notice.remedy)
+        trainer.notice(notice)
 
 
 def _started(run: RunDirectory, trainer: Trainer, text: Text, origin: Origin | None) -> RunStarted:

@@ -29,7 +29,14 @@ def step_report(
 
 
 def evaluation_report(
-    progress: Progress, epoch: int, train: Measurement, val: Measurement, is_best: bool, seconds: float
+    progress: Progress,
+    epoch: int,
+    train: Measurement,
+    val: Measurement,
+    seconds: float,
+    *,
+    is_best: bool,
+    is_noise: bool,
 ) -> EvaluationCompleted:
     """The event of the evaluation that was just made."""
     return EvaluationCompleted(
@@ -45,4 +52,6 @@ def evaluation_report(
         val_bpb=val.bits_per_byte,
         is_best=is_best,
         seconds=round(seconds, 3),
+        val_loss_error=val.loss_error,
+        is_noise=is_noise,
     )

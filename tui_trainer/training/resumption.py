@@ -7,10 +7,11 @@ it says so before the first step: that is a notice.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from tui_trainer.checkpoints import Checkpoint, CheckpointStore
-from tui_trainer.config import RunConfig
+from tui_trainer.config import RunConfig, parse_config
 from tui_trainer.diagnosis import evaluations_without_gain, has_lost_patience
 from tui_trainer.errors import UserError
 from tui_trainer.lr_schedule import describe_change, make_schedule
@@ -19,6 +20,11 @@ from tui_trainer.training.exactness import find_differences
 from tui_trainer.training.notices import Notice
 from tui_trainer.training.progress import Progress
 
+FREE_SECTIONS = ("base.", "sampling.")
+"""What no resume depends on: the base gave its weights at the start, samples have random numbers of their own."""
+SHOWN_CHANGES = 5
+FREE_KEYS = ("data.paths",)
+"""A text is known by its fingerprint."""
 EXTENSION_REMEDY = 'To extend a run without a jump, begin it with schedule = "wsd", and extend it by a resume.'
 
 
@@ -31,6 +37,12 @@ class Origin:
     notices: list[Notice] = field(default_factory=list)
     is_changed: bool = False
     """Whether it is no longer what the checkpoint says, and so must be saved before anything builds on it."""
+
+    @property
+    def config(self) -> RunConfig | None:
+        """The configuration that the checkpoint was trained under; None: an earlier version did not record it."""
+        recorded = self.checkpoint.state.get("config")
+        return parse_config(recorded, "the checkpoint") if isinstance(recorded, dict) else None
 
     @property
     def diagnosis(self) -> dict[str, Any]:
@@ -50,6 +62,88 @@ def load_origin(store: CheckpointStore) -> Origin:
         remedy = "It goes on from the one before; the next save replaces it."
         origin.notices.append(Notice("checkpoint", checkpoint.warning, remedy))
     return origin
+
+
+def follow_config(run: RunDirectory, origin: Origin, wanted: RunConfig, *, is_data_free: bool) -> RunConfig:
+    """The configuration to continue with, once `config.toml` was compared with what the checkpoint was trained under.
+
+    Args:
+        run: its `config.toml` may have been edited by hand.
+        origin: gets a notice of what differs, and is to be saved when anything does.
+        wanted: the content of `config.toml` with what was asked for at this resume.
+        is_data_free: whether the text may be another one.
+
+    Raises:
+        UserError: when a setting was edited that the weights, the optimizer or the text depend on.
+    """
+    if origin.config is None:
+        return wanted
+    on_disk = run.read_config()
+    trained, written, asked = map(_flat, (origin.config, on_disk, wanted))
+    if origin.checkpoint.state.get("replaced_config") == on_disk.model_dump(mode="json"):
+        # Killed after a changed setting was saved and before it was written to config.toml: it holds.
+        changed = {name: value for name, value in asked.items() if value != written[name]}
+        asked, written = trained | changed, trained
+        wanted = _nested(asked, run.config_file)
+    edits = [name for name, value in written.items() if value != trained.get(name, value) and not _is_free(name)]
+    _refuse_edits(run, origin, edits, (trained, written), is_data_free=is_data_free)
+    if edits:
+        evidence = f"close, not identical: config.toml was changed: {_changes(edits, trained, written)}"
+        origin.notices.append(Notice("resume", evidence, "The run continues under the changed settings."))
+    origin.is_changed |= asked != trained
+    return wanted
+
+
+def _refuse_edits(
+    run: RunDirectory,
+    origin: Origin,
+    edits: list[str],
+    values: tuple[dict[str, Any], dict[str, Any]],
+    *,
+    is_data_free: bool,
+) -> None:
+    """Raises UserError for edits that would train something else than what the checkpoint holds."""
+    fixed = [name for name in edits if name.startswith("model.") or name == "training.optimizer"]
+    of_data = [name for name in edits if name.startswith("data.")]
+    if fixed:
+        why, fix = "the weights and the optimizer's state depend on it", "or start a new run with tui-trainer train"
+    elif of_data and not is_data_free:
+        why, fix = "the run would train on text that it was validated on", "or accept that with --allow-changed-data"
+    else:
+        return
+    raise UserError(
+        f"{run.config_file}: {_changes(fixed or of_data, *values)} since step {origin.checkpoint.step:,}: {why}\n"
+        f"put the old value back, {fix}"
+    )
+
+
+def _flat(config: RunConfig) -> dict[str, Any]:
+    """The values of a configuration by "section.key"."""
+    sections = config.model_dump().items()
+    return {f"{section}.{key}": value for section, table in sections for key, value in table.items()}
+
+
+def _nested(values: dict[str, Any], source: Path) -> RunConfig:
+    tables: dict[str, dict[str, Any]] = {}
+    for name, value in values.items():
+        section, _, key = name.partition(".")
+        tables.setdefault(section, {})[key] = value
+    return parse_config(tables, str(source))
+
+
+def _is_free(name: str) -> bool:
+    return name.startswith(FREE_SECTIONS) or name in FREE_KEYS
+
+
+def _changes(names: list[str], before: dict[str, Any], now: dict[str, Any]) -> str:
+    shown = [f"{name} {_shown(before[name])} → {_shown(now[name])}" for name in names[:SHOWN_CHANGES]]
+    return ", ".join(shown) + (f" and {len(names) - len(shown)} more" if len(names) > len(shown) else "")
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "left out"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def refuse_if_over(run: RunDirectory, config: RunConfig, progress: Progress, max_steps: int | None) -> None:

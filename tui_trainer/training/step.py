@@ -92,11 +92,14 @@ def _move_weights(learner: Learner) -> None:
 
 
 def _skip(learner: Learner, loss: float, grad_norm: float) -> Skipped:
-    """Lowers the loss scale, which only helps gradients: a loss that is not finite is no matter of its scale."""
+    """Lowers the loss scale when only the gradients are not finite: the loss itself is computed before it is scaled."""
     before = learner.scaler.get_scale()
-    learner.scaler.update()
+    if math.isfinite(loss):
+        learner.scaler.update()
+    else:
+        learner.renew_scaler()
     after = learner.scaler.get_scale()
-    is_overflow = math.isfinite(loss) and SMALLEST_LOSS_SCALE <= after < before
+    is_overflow = SMALLEST_LOSS_SCALE <= after < before
     return Skipped(is_overflow, loss, grad_norm, after if learner.scaler.is_enabled() else None)
 
 

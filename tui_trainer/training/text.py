@@ -1,17 +1,18 @@
-"""The text of a run as tokens: of a new run, and of one that goes on and must find the text it knows."""
+"""The text of a run as tokens: of a new run, and of a resumed one, which must train on the text it knows."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tui_trainer.data.batches import check_lengths
+from tui_trainer.config import DataConfig, RunConfig
+from tui_trainer.data.batches import check_lengths, explain_repetition
 from tui_trainer.data.corpus import Corpus, open_corpus
 from tui_trainer.data.tokenizers import CharTokenizer, Tokenizer, load_tokenizer
-from tui_trainer.data.tokens import TokenSplit, prepare_tokens
+from tui_trainer.data.tokens import OnProgress, TokenSplit, find_tokens, prepare_tokens, tokens_key
 from tui_trainer.errors import UserError
 from tui_trainer.events import Event, PhaseStarted
 from tui_trainer.runs.directory import RunDirectory
@@ -21,6 +22,7 @@ from tui_trainer.training.interruption import ControlDesk
 from tui_trainer.training.launch import NewRun, ResumedRun
 from tui_trainer.training.notices import Notice
 
+GONE = "gone"
 MAX_UNKNOWN = 0.2
 """The share of a text's characters above which an alphabet is that of another language."""
 
@@ -32,13 +34,26 @@ class Text:
     name: str
     tokenizer: Tokenizer
     split: TokenSplit
+    key: str
+    """Under which the tokens are kept."""
+    seen: str
+    """The signature of the files that the tokens were made of."""
+    said: str = ""
+    """The signature of other files in their place, or GONE, that was reported already."""
     is_changed: bool = False
     notices: tuple[Notice, ...] = ()
 
     def remember(self, run: RunDirectory, **settled: str) -> None:
-        """Writes into the run what a resume must find again, and what else was settled."""
-        marks = {"data": self.name, **_marks(self), **settled}
-        replace_file(run.manifest, json.dumps(run.describe() | marks, indent=2).encode())
+        """Writes into run.json what a resume must find again, and what else was settled."""
+        known = {
+            "data": self.name,
+            "data_fingerprint": self.split.fingerprint,
+            "data_seen": self.seen,
+            "data_said": self.said,
+            "tokenizer_fingerprint": self.tokenizer.fingerprint,
+            "tokens": self.key,
+        }
+        replace_file(run.manifest, json.dumps(run.describe() | known | settled, indent=2).encode())
 
 
 def prepare_text(
@@ -48,38 +63,147 @@ def prepare_text(
     status: StatusFile,
     emit: Callable[[Event], None],
 ) -> Text:
-    """Text to tokens. A new run learns its tokenizer and keeps it; one that has one, its own or a base's, takes that.
+    """Text to tokens. A resumed run that still has its tokens opens no text.
+
+    A new run learns its tokenizer and keeps it; one that has one, its own or a base's, uses that.
 
     Raises:
-        UserError: when the text cannot be used, is too short, or is no longer the same and that was not allowed.
+        UserError: when the text cannot be used, is too short, or is not the one the run was trained on and that was
+            not allowed.
         StopRequested: when it was stopped meanwhile.
     """
-    config = request.config
-    corpus = open_corpus(config.data)
     emit(PhaseStarted("preparing_data"))
     status.update(phase="preparing_data")
+    control.check_in_place()
 
     def on_progress(done: int, total: int) -> None:
         control.check_in_place()
         status.update(phase_done=done, phase_total=total)
 
-    is_given = isinstance(request, ResumedRun) or config.base.path is not None
-    known = load_tokenizer(run.tokenizer) if is_given else None
-    tokenizer, split = prepare_tokens(corpus, config.data, tokenizer=known, on_progress=on_progress)
-    check_lengths(split, config, corpus.name)
-    if isinstance(request, NewRun):
-        tokenizer.save(run.tokenizer)
-        notices = _explain_unknown(corpus, tokenizer, control) if is_given else ()
-        return Text(corpus.name, tokenizer, split, notices=notices)
-    text = Text(corpus.name, tokenizer, split)
-    changed = _changed(run, text)
-    if changed and not request.allow_changed_data:
+    if isinstance(request, ResumedRun):
+        text = _resumed_text(run, request, on_progress)
+    else:
+        text = _new_text(run, request.config, control, on_progress)
+    check_lengths(text.split, request.config, text.name)
+    return text
+
+
+def _new_text(run: RunDirectory, config: RunConfig, control: ControlDesk, on_progress: OnProgress) -> Text:
+    corpus = open_corpus(config.data)
+    has_base = config.base.path is not None
+    known = load_tokenizer(run.tokenizer) if has_base else None
+    seen = corpus.signature()
+    tokenizer, split = prepare_tokens(corpus, config.data, tokenizer=known, on_progress=on_progress, spare=run.tokens)
+    tokenizer.save(run.tokenizer)
+    notices = _explain_unknown(corpus, tokenizer, control) if has_base else ()
+    if repetition := explain_repetition(split, config):
+        notices += (Notice("tokenizer", *repetition),)
+    key = tokens_key(split.fingerprint, tokenizer.fingerprint, config.data.val_fraction)
+    return Text(corpus.name, tokenizer, split, key, seen, notices=notices)
+
+
+def _resumed_text(run: RunDirectory, request: ResumedRun, on_progress: OnProgress) -> Text:
+    config, known, tokenizer = request.config.data, run.describe(), load_tokenizer(run.tokenizer)
+    if not request.allow_changed_data and known.get("tokenizer_fingerprint", tokenizer.fingerprint) != (
+        tokenizer.fingerprint
+    ):
+        raise _changed_text(run, f"{run.tokenizer}: the tokenizer")
+    known_key = known_tokens_key(known, tokenizer.fingerprint, config.val_fraction)
+    if not (request.allow_changed_data or request.data) and (split := find_tokens(known_key, run.tokens)):
+        now, notices = _compare_files(config, known)
+        seen = str(known.get("data_seen", now))
+        return Text(str(known.get("data", "")), tokenizer, split, known_key, seen, said=now, notices=notices)
+    corpus = open_text_of(run, config)
+    seen = corpus.signature()
+    measure = corpus.measure(lambda done: on_progress(min(done, corpus.size_bytes), 2 * corpus.size_bytes))
+    key = tokens_key(measure.fingerprint, tokenizer.fingerprint, config.val_fraction)
+    if key != known_key and not request.allow_changed_data:
+        raise _changed_text(run, f"{corpus.name}: the text")
+    _, split = prepare_tokens(corpus, config, tokenizer=tokenizer, on_progress=on_progress, spare=run.tokens)
+    return Text(corpus.name, tokenizer, split, key, seen, is_changed=key != known_key)
+
+
+def known_tokens_key(known: dict[str, Any], tokenizer_fingerprint: str, val_fraction: float) -> str:
+    """The key of a run's tokens; runs of earlier versions recorded only what decides it.
+
+    Args:
+        known: the content of `run.json`.
+        tokenizer_fingerprint: of the tokenizer in the run's directory.
+        val_fraction: of its configuration.
+    """
+    recorded = known.get("tokens")
+    if isinstance(recorded, str):
+        return recorded
+    tokenizer = str(known.get("tokenizer_fingerprint", tokenizer_fingerprint))
+    return tokens_key(str(known.get("data_fingerprint", "")), tokenizer, val_fraction)
+
+
+def open_text_of(run: RunDirectory, config: DataConfig) -> Corpus:
+    """The files of a run's text.
+
+    Raises:
+        UserError: when they are not where they were; it names `--data`.
+    """
+    try:
+        return open_corpus(config)
+    except UserError as error:
+        reason = str(error).splitlines()[0]
         raise UserError(
-            f"{changed} is not the one that {run.path} was trained on\n"
-            "put the old one back, or start a new run with tui-trainer train;\n"
-            "to go on with it as it is: --allow-changed-data"
+            f"{reason}\nthe tokens of {run.run_id} are not cached on this machine, so its text is needed\n"
+            "name where it is now with --data PATH"
+        ) from error
+
+
+def load_split(
+    run: RunDirectory, config: DataConfig, tokenizer: Tokenizer, data: Sequence[str], on_progress: OnProgress
+) -> TokenSplit:
+    """A run's text as a tokenizer encodes it: the tokens that are cached, else made of the files of that very text.
+
+    Args:
+        run: whose text.
+        config: its `data` section.
+        tokenizer: its own, or that of a model it is compared with.
+        data: where the text is now; empty: where it was.
+        on_progress: called while the text is read, with (bytes done, bytes to do).
+
+    Raises:
+        UserError: when the text is gone or is another one.
+    """
+    known = run.describe()
+    fingerprint = str(known.get("data_fingerprint", ""))
+    split = find_tokens(tokens_key(fingerprint, tokenizer.fingerprint, config.val_fraction), run.tokens)
+    if split and not data:
+        return split
+    corpus = open_text_of(run, config.model_copy(update={"paths": tuple(data)}) if data else config)
+    measure = corpus.measure(lambda done: on_progress(min(done, corpus.size_bytes), 2 * corpus.size_bytes))
+    if fingerprint and measure.fingerprint != fingerprint:
+        raise UserError(
+            f"{corpus.name}: not the text that {run.path} was trained on\nname where that text is with --data PATH"
         )
-    return Text(corpus.name, tokenizer, split, is_changed=bool(changed))
+    return prepare_tokens(corpus, config, tokenizer=tokenizer, on_progress=on_progress)[1]
+
+
+def _compare_files(config: DataConfig, known: dict[str, Any]) -> tuple[str, tuple[Notice, ...]]:
+    """The signature of the files now, of a run that needs them no more, and what a person should know of it, once."""
+    try:
+        now, evidence = (
+            open_corpus(config).signature(),
+            f"{known.get('data')}: another size or time of change than before",
+        )
+        remedy = "The run keeps the tokens it has. To read the text again, resume it with --allow-changed-data."
+    except UserError as error:
+        now, evidence = GONE, str(error).splitlines()[0]
+        remedy = "The run keeps the tokens it has. If the text has moved, resume it with --data PATH."
+    is_news = now not in (known.get("data_seen", now), known.get("data_said"))
+    return now, (Notice("data", evidence, remedy),) if is_news else ()
+
+
+def _changed_text(run: RunDirectory, what: str) -> UserError:
+    return UserError(
+        f"{what} is not the one that {run.path} was trained on\n"
+        "put the old one back, name it with --data PATH, or start a new run with tui-trainer train;\n"
+        "to continue with it as it is: --allow-changed-data"
+    )
 
 
 def _explain_unknown(corpus: Corpus, tokenizer: Tokenizer, control: ControlDesk) -> tuple[Notice, ...]:
@@ -104,17 +228,3 @@ def _explain_unknown(corpus: Corpus, tokenizer: Tokenizer, control: ControlDesk)
     if count > MAX_UNKNOWN * total:
         raise UserError(f"{evidence}\ngo on from a base with a bpe, gpt2 or bytes tokenizer, or train a new model")
     return (Notice("vocabulary", evidence, f"Each is read as {tokenizer.stand_in!r}; such a base cannot learn them."),)
-
-
-def _marks(text: Text) -> dict[str, Any]:
-    return {"data_fingerprint": text.split.fingerprint, "tokenizer_fingerprint": text.tokenizer.fingerprint}
-
-
-def _changed(run: RunDirectory, text: Text) -> str:
-    """What is no longer the same, as the first words of a message; empty when nothing is."""
-    before, marks = run.describe(), _marks(text)
-    if before.get("data_fingerprint") != marks["data_fingerprint"]:
-        return f"{text.name}: the text"
-    if before.get("tokenizer_fingerprint", marks["tokenizer_fingerprint"]) != marks["tokenizer_fingerprint"]:
-        return f"{run.tokenizer}: the tokenizer"
-    return ""

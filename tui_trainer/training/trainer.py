@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from tui_trainer.checkpoints import CheckpointStore
 from tui_trainer.config import RunConfig
 from tui_trainer.data.batches import TrainingWindows
-from tui_trainer.diagnosis import Diagnosis, has_lost_patience
+from tui_trainer.diagnosis import Diagnosis, has_lost_patience, is_noise_below
 from tui_trainer.events import (
     AdviceCleared,
     AdviceRaised,
@@ -21,16 +22,18 @@ from tui_trainer.events import (
     RolledBack,
     StepSkipped,
 )
-from tui_trainer.lr_schedule import describe_change, make_schedule
+from tui_trainer.lr_schedule import describe_change, explain_long_warmup, make_schedule
 from tui_trainer.runs.status import StatusFile
 from tui_trainer.training import recovery
 from tui_trainer.training.device import peak_memory_bytes
 from tui_trainer.training.evaluator import Evaluator
 from tui_trainer.training.exactness import describe_machine
 from tui_trainer.training.failures import BadState, OutOfMemory
+from tui_trainer.training.full_disk import DiskSpace
 from tui_trainer.training.hardware import HardwareMeter
 from tui_trainer.training.interruption import ControlDesk, PauseRequested, StopRequested
 from tui_trainer.training.learner import Learner, find_non_finite
+from tui_trainer.training.notices import Notice
 from tui_trainer.training.progress import Progress
 from tui_trainer.training.reports import evaluation_report, step_report
 from tui_trainer.training.resumption import EXTENSION_REMEDY
@@ -39,6 +42,11 @@ from tui_trainer.training.step import Skipped
 from tui_trainer.training.stopwatch import Stopwatch
 from tui_trainer.training.updater import Updater
 from tui_trainer.training.wishes import meet_wishes
+
+LEAST_LOGGED_STEPS = 50
+"""Of a run, whatever `log_interval`: with fewer there would be no curve."""
+LOGGED_AT_START = 5
+"""The first figures, and enough steps to tell the time left."""
 
 
 @dataclass
@@ -60,10 +68,12 @@ class Trainer:
     write_config: Callable[[RunConfig], None]
     progress: Progress
     diagnosis: Diagnosis
+    stopwatch: Stopwatch
+    disk: DiskSpace
 
     def __post_init__(self) -> None:
         self.schedule = make_schedule(self.config.training, self.max_steps)
-        self._stopwatch = Stopwatch(self.progress.elapsed_seconds)
+        self.stopwatch.add(self.progress.elapsed_seconds)
         self._judged_step: int | None = None
         self._is_saved = self.store.pointer("last") == self.progress.step
         self._notices: list[str] = []
@@ -79,6 +89,7 @@ class Trainer:
             OutOfMemory: when one sequence at a time is too much; the last complete step is saved.
         """
         self.learner.model.train()
+        self.disk.is_patient = True
         try:
             return self._loop()
         except StopRequested:
@@ -108,7 +119,7 @@ class Trainer:
         self.save_last()
         self._enter("paused", None)
         self.status.update(is_paused=True)  # a stop leaves it so: who takes the run over goes on with the pause
-        with self._stopwatch.held():
+        with self.stopwatch.held():
             self.control.wait_while_paused(self._meet_while_paused)
         self.status.update(is_paused=False)
         self._enter("training", self.max_steps)
@@ -120,6 +131,9 @@ class Trainer:
     def _advance(self) -> str | None:
         """One round of the loop; says why the run is over, when it is."""
         self.control.step = self.progress.step
+        if self.disk.is_short():
+            self.disk.wait_for_log(self.progress.step)
+            self._enter("training", self.max_steps)
         has_met = meet_wishes(self)
         is_evaluated = self._evaluation_is_due()
         is_best = is_evaluated and self.evaluate()
@@ -146,7 +160,7 @@ class Trainer:
 
     def _step(self) -> None:
         """One optimizer update, or, when it is interrupted or skipped, none."""
-        started = time.monotonic()
+        started = self.stopwatch.seconds
         step, batch = self.progress.step + 1, self.progress.next_batch
         outcome = self.updater.update(
             self.train_windows.batch(batch),
@@ -164,12 +178,17 @@ class Trainer:
         self._is_saved = False
         self._note_time()
         self.status.update(step=step, phase_done=step, elapsed_seconds=self.progress.elapsed_seconds)
-        if step % self.config.training.log_interval == 0 or step == self.max_steps:
-            tokens_per_second = self.config.tokens_per_step / max(time.monotonic() - started, 1e-9)
+        if self._is_logged(step):
+            tokens_per_second = self.config.tokens_per_step / max(self.stopwatch.seconds - started, 1e-9)
             epoch, memory = self.train_windows.epoch_of(batch), peak_memory_bytes(self.learner.device)
             self.tell(step_report(self.progress, epoch, outcome, tokens_per_second, memory))
         if sampled := self.hardware.look(step):
             self.emit(sampled)
+
+    def _is_logged(self, step: int) -> bool:
+        """Whatever the interval, there are enough figures for the curves, and the first ones come at once."""
+        interval = min(self.config.training.log_interval, max(1, self.max_steps // LEAST_LOGGED_STEPS))
+        return step <= LOGGED_AT_START or step % interval == 0 or step == self.max_steps
 
     def learning_rate(self, step: int) -> float:
         """The planned rate, lowered by each roll-back."""
@@ -217,23 +236,25 @@ class Trainer:
 
         Only what was planned counts for the patience: nobody ends a run early by looking often.
         """
-        started, is_planned = time.monotonic(), self._evaluation_is_due()
+        started, is_planned = self.stopwatch.seconds, self._evaluation_is_due()
         self._enter("evaluating", len(self.evaluator))
         train, val = self.evaluator.measure(self.learner, self._note_batch, self._note_fewer_rows)
         progress = self.progress
         if not (math.isfinite(train.loss) and math.isfinite(val.loss)):
             raise BadState(f"step {progress.step}: train loss {train.loss:g}, validation loss {val.loss:g}")
-        is_best = progress.best_val_loss is None or val.loss < progress.best_val_loss
+        is_noise = is_noise_below(val.tokens)
+        is_best = is_noise or progress.best_val_loss is None or val.loss < progress.best_val_loss
         if is_best:
             progress.best_val_loss, progress.best_step = val.loss, progress.step
         progress.evaluated_step, progress.val_loss = progress.step, val.loss
-        if is_planned:
+        if is_planned and not is_noise:
             progress.val_losses.append(val.loss)
             self._judged_step = progress.step
         self._is_saved = False
         self._note_time()
         epoch = self.train_windows.epoch_of(max(1, progress.next_batch - 1))
-        self.tell(evaluation_report(progress, epoch, train, val, is_best, time.monotonic() - started))
+        seconds = self.stopwatch.seconds - started
+        self.tell(evaluation_report(progress, epoch, train, val, seconds, is_best=is_best, is_noise=is_noise))
         return is_best
 
     def _note_batch(self, done: int) -> None:
@@ -261,13 +282,17 @@ class Trainer:
             self.tell(sample)
         return True
 
-    def save(self, *, is_best: bool) -> None:
+    def save(self, *, is_best: bool, replaces: RunConfig | None = None) -> None:
         """Saves the state of this step.
+
+        Args:
+            is_best: whether its validation loss is the best so far.
+            replaces: what config.toml still says, when the configuration is saved before it is written there.
 
         Raises:
             BadState: when it holds a number that is not finite; nothing is saved.
         """
-        started = time.monotonic()
+        started = self.stopwatch.seconds
         self._enter("saving", None)
         progress = self.progress
         self._note_time()
@@ -276,54 +301,69 @@ class Trainer:
             raise BadState(f"step {progress.step}: {name} is not finite")
         if progress.step > progress.failed_step:
             progress.rollbacks = 0
-        path = self.store.save(
+        save = partial(
+            self.store.save,
             progress.step,
             tensors,
-            {
-                "progress": progress.as_state(),
-                "scaler": self.learner.scaler_state(),
-                "diagnosis": self.diagnosis.as_state(),
-                "machine": describe_machine(self.learner),
-            },
+            self._state(replaces),
             {"val_loss": progress.val_loss if progress.evaluated_step == progress.step else None},
             is_best=is_best,
             is_stable=progress.step == self.schedule.stable_until,
             keep=self.config.training.keep_checkpoints,
         )
+        path = self.disk.wait_for(save, progress.step)
         self._is_saved = True
-        self.tell(CheckpointSaved(progress.step, path.name, is_best, round(time.monotonic() - started, 3)))
+        self.tell(CheckpointSaved(progress.step, path.name, is_best, round(self.stopwatch.seconds - started, 3)))
         if progress.step > self._first_step:
             for rule in self._notices:
                 self.tell(AdviceCleared(rule, progress.step))
             self._notices = []
 
-    def notice(self, rule: str, evidence: str, remedy: str) -> None:
-        """Says something about how the run goes on; it stands until the next save of a later step."""
-        self._notices.append(rule)
-        self._first_step = self.progress.step
-        self.tell(AdviceRaised(rule, "note", evidence, remedy, self.progress.step, {}))
+    def _state(self, replaces: RunConfig | None) -> dict[str, Any]:
+        """What a checkpoint holds beside the tensors."""
+        state = {
+            "progress": self.progress.as_state(),
+            "scaler": self.learner.scaler_state(),
+            "diagnosis": self.diagnosis.as_state(),
+            "machine": describe_machine(self.learner),
+            "config": self.config.model_dump(mode="json"),
+        }
+        return state | ({"replaced_config": replaces.model_dump(mode="json")} if replaces else {})
 
-    def save_last(self) -> None:
+    def notice(self, notice: Notice) -> None:
+        """Says something about this start, or about another plan; it stands until a later step is saved."""
+        self._notices.append(notice.rule)
+        self._first_step = self.progress.step
+        self.tell(AdviceRaised(notice.rule, "note", notice.evidence, notice.remedy, self.progress.step, {}, "start"))
+
+    def save_last(self, replaces: RunConfig | None = None) -> None:
         """Saves the last complete step; when its weights are not finite, the step it goes back to."""
         if self._is_saved:
             return
         try:
-            self.save(is_best=False)
+            self.save(is_best=False, replaces=replaces)
         except BadState as error:
             self._roll_back(str(error))
-            self.save(is_best=False)
+            self.save(is_best=False, replaces=replaces)
 
     def go_on_with(self, config: RunConfig, max_steps: int) -> None:
-        """Makes a changed configuration that of the run."""
+        """Makes a changed configuration that of the run.
+
+        It is saved before it is written down: a kill between the two must not have the steps since the last checkpoint
+        made again under other settings.
+        """
         before, self.schedule = self.schedule, make_schedule(config.training, max_steps)
         self.learner.optimizers.set_weight_decay(config.training.weight_decay)
-        self.config, self.max_steps = config, max_steps
+        replaced, self.config, self.max_steps = self.config, config, max_steps
         self._is_saved = False
-        self.write_config(config)
+        self.save_last(replaces=replaced)
+        self.disk.wait_for(partial(self.write_config, config), self.progress.step)
         self.status.update(max_steps=max_steps)
         is_replanned = before.max_steps != max_steps
         if is_replanned and (change := describe_change(before, self.schedule, self.progress.step)):
-            self.notice("schedule", change, EXTENSION_REMEDY)
+            self.notice(Notice("schedule", change, EXTENSION_REMEDY))
+        if too_long := explain_long_warmup(config.training, max_steps):
+            self.notice(Notice("warmup", *too_long))
 
     def tell(self, event: Event) -> None:
         """Records a fact, and what it means."""
@@ -341,4 +381,4 @@ class Trainer:
         self.control.check()
 
     def _note_time(self) -> None:
-        self.progress.elapsed_seconds = self._stopwatch.seconds
+        self.progress.elapsed_seconds = self.stopwatch.seconds

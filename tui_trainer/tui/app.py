@@ -70,8 +70,10 @@ class TrainerApp(App[None]):
         self._first = training
         self.dots: DotStyle = STYLES[terminal.charts]
         self._runs = runs
-        self.monitors: list[MonitorScreen] = []
-        """Every run that was watched, in order."""
+        self.monitor: MonitorScreen | None = None
+        """The newest: there is never more than one among the screens."""
+        self.trainings: list[Training] = []
+        """Every training that was watched, in order; a run that was opened again stands at the end."""
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Colours that Textual's own themes lack."""
@@ -115,8 +117,8 @@ class TrainerApp(App[None]):
     @property
     def _own_training(self) -> MonitorScreen | None:
         """The monitor of the training that would end with this process."""
-        own = (monitor for monitor in self.monitors if monitor.training.ends_with_screen)
-        return next((monitor for monitor in own if monitor.training.is_alive()), None)
+        training = self.monitor.training if self.monitor else None
+        return self.monitor if training and training.ends_with_screen and training.is_alive() else None
 
     async def action_quit(self) -> None:
         """Every way to leave is the same question while a training of this process goes on."""
@@ -137,21 +139,22 @@ class TrainerApp(App[None]):
         """Every key of the screen that works now, and the themes."""
         yield from (command for command in super().get_system_commands(screen) if command.title in ("Theme", "Quit"))
         for key in MONITOR_KEYS:
-            if screen in self.monitors and screen.check_action(key.name, ()):
+            if screen is self.monitor and screen.check_action(key.name, ()):
                 yield SystemCommand(key.label.capitalize(), key.help, partial(screen.run_action, key.action))
 
     def action_explain(self) -> None:
         from tui_trainer.tui.screens.explain import ExplainScreen
 
-        is_watching = bool(self.monitors) and self.screen is self.monitors[-1]
-        self.push_screen(ExplainScreen(self.monitors[-1].follower if is_watching else None))
+        watched = self.monitor.follower if self.monitor and self.screen is self.monitor else None
+        self.push_screen(ExplainScreen(watched))
 
     def _watch(self, training: Training, preset: str) -> None:
         from tui_trainer.tui.screens.monitor import MonitorScreen  # not needed for the first paint
 
-        monitor = MonitorScreen(self._services, training, preset)
-        self.monitors.append(monitor)
-        self.push_screen(monitor)
+        self.trainings = [each for each in self.trainings if each.run_dir != training.run_dir]
+        self.trainings.append(training)
+        self.monitor = MonitorScreen(self._services, training, preset)
+        self.push_screen(self.monitor)
 
     def _is_typing(self) -> bool:
-        return bool(self.monitors) and self.screen is self.monitors[-1] and self.monitors[-1].is_typing
+        return self.monitor is not None and self.screen is self.monitor and self.monitor.is_typing

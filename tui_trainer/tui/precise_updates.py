@@ -2,7 +2,7 @@
 
 Textual 8.2 crops a partial update only at its right end. Cropping both ends cut the traffic of a steady training at
 120×40 from 11.8 kB/s to what benchmarks/screen.py prints. This reaches into private parts of Textual's, so
-pyproject.toml pins its major version; without this file everything still works, with more bytes.
+pyproject.toml pins its minor version; without this file everything still works, with more bytes.
 """
 
 from __future__ import annotations

@@ -58,7 +58,9 @@ class Services:
     open_writer: Callable[[RunDirectory], Writer]
     """Opens a writer for a run; slow, so it is called in a thread."""
     steer: Callable[[RunDirectory, str, Any], str] | None = None
-    """Asks whoever trains a run for an action with a value, and returns the command's id; None: only watch."""
+    """Asks whoever trains a run for an action with a value, and returns the command's id; None: only watch.
+
+    Raises UserError when nobody would read it, OSError when nothing can be written there."""
     open_run: Callable[[RunDirectory], Training] = refuse_to_open
     """A run that is there already, as something to watch."""
     is_training_beside: Callable[[RunDirectory], bool] = lambda _run: False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -41,18 +42,40 @@ def test_it_may_be_read_by_whom_the_umask_lets(tmp_path: Path) -> None:
     assert (tmp_path / "out").stat().st_mode & 0o777 == 0o755
 
 
-@pytest.mark.parametrize("failure", [UserError("x"), ValueError(), KeyboardInterrupt()])
+@pytest.mark.parametrize("failure", [UserError("x"), ValueError(), KeyboardInterrupt(), OSError("cannot load x")])
 def test_a_failure_leaves_nothing(failure: BaseException, tmp_path: Path) -> None:
     with pytest.raises(type(failure)):
         fill(tmp_path / "deep" / "out", failure=failure)
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 def test_a_full_disk_is_said_and_leaves_nothing(code: int, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="the disk is full"):
         fill(tmp_path / "out", failure=OSError(code, os.strerror(code)))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_library_cannot_load_is_not_said_to_be_unwritable(tmp_path: Path) -> None:
+    """transformers raises OSError for that, with no errno and no strerror."""
+    with pytest.raises(OSError, match="cannot load x"):
+        fill(tmp_path / "out", failure=OSError("cannot load x"))
+    with pytest.raises(FileNotFoundError):
+        fill(tmp_path / "out", failure=FileNotFoundError(errno.ENOENT, "No such file", "/elsewhere"))
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.EROFS])
+def test_a_disk_that_fails_is_said(code: int, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"out: cannot be written: {os.strerror(code)}"):
+        fill(tmp_path / "out", failure=OSError(code, os.strerror(code)))
+
+
+def test_hardly_more_room_is_asked_for_than_is_needed(tmp_path: Path, monkeypatch) -> None:
+    free = 50_000_000
+    monkeypatch.setattr(folder_module.shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    fill(tmp_path / "out", needed=free - 2_000_000)
+    with pytest.raises(UserError, match="no room for the export: 51 MB needed, 50 MB free"):
+        fill(tmp_path / "other", needed=free - 1_000_000)
 
 
 def test_too_little_room_is_said_before_anything_is_written(tmp_path: Path) -> None:

@@ -51,6 +51,13 @@ def test_transformers_loads_it_and_says_the_same(architecture: str, export, make
     assert tokenizer.encode(TEXT) == source.tokenizer.encode(TEXT).tolist()
 
 
+def test_what_transformers_cannot_load_is_said_in_its_words(export, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(hugging_face, "write_weights", lambda weights, folder: None)
+    with pytest.raises(UserError, match=r"^transformers [\d.]+ cannot load the export: .*model\.safetensors"):
+        export("hf", tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_card_tells_where_tokenizers_differ(make_source) -> None:
     """A token that no text of ours encodes to is one there, as Hugging Face's tokenizers do with special tokens."""
     ours = BpeTokenizer("gpt2", load_gpt2_ranks())

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from export_runs import NOW
+from tiny_runs import write_text
 
 from tui_trainer.checkpoints import CheckpointStore
 from tui_trainer.deploy.export.export import export_model
@@ -70,5 +71,13 @@ def test_int8_needs_the_text_that_the_run_learned_from(run: RunDirectory, tmp_pa
     run.config_file.write_text(text.replace("text.txt", "gone.txt"))
     from tui_trainer.deploy.export.quantization import validation_windows
 
-    with pytest.raises(UserError, match=r"gone\.txt"):
+    with pytest.raises(UserError, match=r"gone\.txt: no such file.*\n.*\n.*--data PATH"):
         validation_windows(load_source(run, "best"))
+    other = write_text(tmp_path, seed=9)
+    with pytest.raises(UserError, match=r"text\.txt: not the text that .*run was trained on"):
+        validation_windows(load_source(run, "best", (str(other),)))
+    moved = Path(RunDirectory(run.path).read_config().data.paths[0]).with_name("text.txt")
+    found = validation_windows(load_source(run, "best", (str(moved),)))
+    assert len(found) > 0
+    again = validation_windows(load_source(run, "best"))
+    assert len(again) == len(found), "the tokens are cached by now, and no file is needed"

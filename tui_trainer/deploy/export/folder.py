@@ -6,14 +6,17 @@ import errno
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tui_trainer.errors import UserError
 
-SPARE_BYTES = 64_000_000
-"""Room that an export leaves for whatever else writes to this disk."""
+SPARE_BYTES = 2_000_000
+"""Room for all but the weights: GPT-2's tokenizer, the largest, takes 1.8 MB in the largest of its forms."""
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+WRITE_ERRORS = (*DISK_FULL, errno.EIO, errno.EROFS)
+"""What an OSError from within the block may say about the disk; others are the affair of the library that raised it."""
 
 
 @contextmanager
@@ -29,21 +32,22 @@ def new_folder(target: Path, needed_bytes: int) -> Iterator[Path]:
     """
     target = Path(os.path.abspath(target))  # noqa: PTH100 - resolving would write through a link
     made: list[Path] = []
+    partial = target.parent / f".{target.name}.{os.getpid()}.partial"
     try:
-        refuse_occupied(target)
-        made = _make_parents(target.parent)
-        _check_space(target.parent, needed_bytes)
-        _remove_leftovers(target)
-        partial = target.parent / f".{target.name}.{os.getpid()}.partial"
-        partial.mkdir()
+        with _explaining(target):
+            refuse_occupied(target)
+            made = _make_parents(target.parent)
+            _check_space(target.parent, needed_bytes)
+            _remove_leftovers(target)
+            partial.mkdir()
         try:
-            yield partial
-            _settle(partial, target)
+            with _explaining(target, WRITE_ERRORS):
+                yield partial
+            with _explaining(target):
+                _settle(partial, target)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         made.clear()
-    except OSError as error:
-        raise _refusal(target, error) from error
     finally:
         for folder in reversed(made):
             with suppress(OSError):
@@ -113,9 +117,18 @@ def _settle(partial: Path, target: Path) -> None:
         os.close(parent)
 
 
-def _refusal(target: Path, error: OSError) -> UserError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return UserError(f"{target}: the disk is full; free some space, or choose another --out")
-    if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
-        return UserError(f"{target}: something else was put there meanwhile; choose another --out")
-    return UserError(f"{target}: cannot be written: {error.strerror}")
+@contextmanager
+def _explaining(target: Path, codes: Collection[int] | None = None) -> Iterator[None]:
+    """Raises UserError for an OSError, one of `codes` if they are given."""
+    try:
+        yield
+    except OSError as error:
+        if codes is not None and error.errno not in codes:
+            raise
+        if error.errno in DISK_FULL:
+            message = "the disk is full; free some space, or choose another --out"
+        elif error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+            message = "something else was put there meanwhile; choose another --out"
+        else:
+            message = f"cannot be written: {error.strerror}"
+        raise UserError(f"{target}: {message}") from error

@@ -17,6 +17,7 @@ from tui_trainer.checkpoints.tensor_file import serialize
 from tui_trainer.data.tokenizers import Tokenizer, hugging_face_files, load_hugging_face_tokenizer
 from tui_trainer.deploy.export.check import Ids, Logits, Runtime, continue_by_logits, own_logits
 from tui_trainer.deploy.export.source import Source
+from tui_trainer.errors import UserError
 from tui_trainer.model import GPT
 from tui_trainer.model.hugging_face import CONFIG_FILE, WEIGHTS_FILE, describe, hugging_face_layout, read_folder
 from tui_trainer.model.layouts import OWN
@@ -82,14 +83,21 @@ class TransformersRuntime:
 
         Raises:
             ModuleNotFoundError: when transformers is not installed.
+            UserError: when it cannot load them.
         """
         transformers: Any = import_module("transformers")
         transformers.utils.logging.disable_progress_bar()
         transformers.utils.logging.set_verbosity_error()
         self.name = f"transformers {transformers.__version__}"
         load = transformers.AutoModelForCausalLM.from_pretrained
-        self._model = load(folder, local_files_only=True, dtype=torch.float32).eval()
-        self._tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        try:
+            self._model = load(folder, local_files_only=True, dtype=torch.float32).eval()
+            self._tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        except OSError as error:
+            if error.errno is not None:
+                raise
+            reason = str(error).strip().partition("\n")[0]
+            raise UserError(f"{self.name} cannot load the export: {reason[:200]}") from error
 
     @torch.inference_mode()
     def logits(self, tokens: Ids) -> Logits:

@@ -19,13 +19,12 @@ from typing import Any
 import numpy as np
 
 from tui_trainer.data.batches import EvaluationWindows
-from tui_trainer.data.corpus import open_corpus
-from tui_trainer.data.tokens import prepare_tokens
 from tui_trainer.deploy.export.card import PerplexityChange
 from tui_trainer.deploy.export.check import Ids, Logits, Runtime
 from tui_trainer.deploy.export.onnx_writer import FULL_FILE, MAX_SINGLE_FILE_BYTES, PAST_FILE
 from tui_trainer.deploy.export.source import Source
 from tui_trainer.errors import UserError
+from tui_trainer.training.text import load_split
 
 MAX_CHANGE = 0.05
 """Share by which perplexity may rise."""
@@ -100,8 +99,7 @@ def demand_small(change: PerplexityChange) -> None:
 def validation_windows(source: Source) -> EvaluationWindows:
     """The run's validation text, evenly sampled when it is long."""
     config = source.config
-    corpus = open_corpus(config.data)
-    split = prepare_tokens(corpus, config.data, tokenizer=source.tokenizer, on_progress=lambda _done, _all: None)[1]
+    split = load_split(source.run, config.data, source.tokenizer, source.data, lambda _done, _all: None)
     context = config.model.context_length
     return EvaluationWindows(split.val, context, batch_size=1, limit=max(1, MEASURED_TOKENS // context))
 

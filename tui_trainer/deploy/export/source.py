@@ -31,6 +31,8 @@ class Source:
     """In eval mode, fp32, on the CPU."""
     tokenizer: Tokenizer
     notices: tuple[str, ...]
+    data: tuple[str, ...] = ()
+    """Where the run's text is now; empty: where it was."""
 
     @property
     def parameters(self) -> int:
@@ -38,7 +40,7 @@ class Source:
         return sum(parameter.numel() for parameter in self.model.parameters())
 
 
-def load_source(run: RunDirectory, which: Which) -> Source:
+def load_source(run: RunDirectory, which: Which, data: tuple[str, ...] = ()) -> Source:
     """Reads a checkpoint and checks every byte of it.
 
     Raises:
@@ -56,4 +58,4 @@ def load_source(run: RunDirectory, which: Which) -> Source:
     model.load_state_dict(weights, assign=True)
     model = model.eval().requires_grad_(requires_grad=False)
     notices = (checkpoint.warning,) if checkpoint.warning else ()
-    return Source(run, config, checkpoint.step, checkpoint.metrics.get("val_loss"), model, tokenizer, notices)
+    return Source(run, config, checkpoint.step, checkpoint.metrics.get("val_loss"), model, tokenizer, notices, data)

@@ -6,6 +6,7 @@ import time
 from functools import partial
 from typing import Any
 
+from tui_trainer.errors import UserError
 from tui_trainer.events import Record
 from tui_trainer.monitor.controls import control_news
 from tui_trainer.monitor.follower import RunFollower
@@ -62,6 +63,8 @@ class SteeringScreen(PreciseScreen):
             self._services.steer(self.follower.run, action, value)
         except OSError as error:
             self.query_one(RunHeader).note(f"{action}: {error.strerror}")
+        except UserError as error:
+            self.query_one(RunHeader).note(str(error).splitlines()[0])
         else:
             self.query_one(RunHeader).note(f"{action} asked for …")
 

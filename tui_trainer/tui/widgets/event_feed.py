@@ -55,7 +55,7 @@ def describe(event: Event) -> Line:
         case RunStarted():
             return _start(event)
         case EvaluationCompleted():
-            best = "   best" if event.is_best else ""
+            best = "   noise" if event.is_noise else "   best" if event.is_best else ""
             return [
                 *_spans("evaluated", "value", f"step {event.step:,}   val {numbers.loss(event.val_loss)}   "
                         f"perplexity {numbers.perplexity(event.val_perplexity)}"),

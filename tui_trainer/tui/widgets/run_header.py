@@ -71,6 +71,8 @@ class RunHeader(RunPane):
             return [("▲ ", "warning"), (silence, "warning")]
         if self.follower.state.paused:
             return [("‖ ", "note"), ("paused", "note")]
+        if status and status.phase == "waiting_for_disk":
+            return [("▲ ", "wrong"), ("waiting for disk space", "wrong")]
         return [("● ", "good"), (_phase_of(self), "value"), (waiting_text(status, time.time()), "label")]
 
 

@@ -69,11 +69,12 @@ class VerdictLine(RunPane):
     @property
     def _others(self) -> list[AdviceRaised]:
         """What stands beside the worst; a failure stands alone."""
-        return [] if self.failure or self.follower is None else self.follower.state.standing_advice[1:]
+        return [] if self.failure or self.follower is None else self.follower.standing_advice[1:]
 
     def _judge(self) -> tuple[str, str, str]:
         state = self.follower.state if self.follower else RunState()
-        advice = [(event.level, event.evidence, event.remedy) for event in state.standing_advice]
+        standing = self.follower.standing_advice if self.follower else []
+        advice = [(event.level, event.evidence, event.remedy) for event in standing]
         training = self.follower.config.training if self.follower else None
         verdict = find_verdict(
             _evaluations(state),
