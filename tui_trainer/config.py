@@ -75,6 +75,10 @@ class ModelConfig(Section):
     """Tokens the model sees at once. Out of memory? Make it smaller."""
     dropout: float = Field(0.1, ge=0, lt=1)
     """Against overfitting. Usual 0.1; little data 0.2 to 0.3; much data 0.0 to 0.1."""
+    activation: Literal["gelu_tanh", "gelu"] = "gelu_tanh"
+    """`gpt2` only: GELU in GPT-2's tanh form (Hugging Face: gelu_new), or the exact one by erf (gelu)."""
+    layer_norm_epsilon: float = Field(1e-5, gt=0)
+    """`gpt2` only: what LayerNorm adds to the variance."""
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> Self:
@@ -82,6 +86,14 @@ class ModelConfig(Section):
             raise ValueError(f"n_head = {self.n_head} does not divide n_embd = {self.n_embd}")
         if self.architecture == "modern" and (self.n_embd // self.n_head) % 2:
             raise ValueError(f"rotary positions need an even n_embd / n_head, not {self.n_embd // self.n_head}")
+        return self
+
+    @model_validator(mode="after")
+    def _gpt2_alone_has_choices(self) -> Self:
+        for key in ("activation", "layer_norm_epsilon"):
+            value = getattr(self, key)
+            if self.architecture != "gpt2" and value != type(self).model_fields[key].default:
+                raise ValueError(f"{key} = {value}: only for architecture = gpt2; leave it out")
         return self
 
 

@@ -12,7 +12,8 @@ from tui_trainer import places
 from tui_trainer.config import DataConfig
 from tui_trainer.data import tokens as tokens_module
 from tui_trainer.data.corpus import open_corpus
-from tui_trainer.data.tokenizers import ByteTokenizer, CharTokenizer, Tokenizer
+from tui_trainer.data.tokenizers import BpeTokenizer, ByteTokenizer, CharTokenizer, Tokenizer
+from tui_trainer.data.tokenizers.added_tokens import AddedToken
 from tui_trainer.data.tokens import TokenSplit, prepare_tokens, token_type
 from tui_trainer.errors import UserError
 
@@ -48,6 +49,20 @@ def prepare(config: DataConfig, cache: Path | None, tokenizer: Tokenizer | None 
 
 def same(left: TokenSplit, right: TokenSplit) -> bool:
     return left.train.tolist() == right.train.tolist() and left.val.tolist() == right.val.tolist()
+
+
+def test_an_added_token_with_white_space_is_not_cut(tmp_path, cache):
+    text_file = tmp_path / "input.txt"
+    text_file.write_text("x y z " * 400_000)  # more than one read
+    ranks = {bytes([byte]): byte for byte in range(256)}
+    tokenizer = BpeTokenizer("bpe", ranks, special_tokens={}, added_tokens=[AddedToken("y z", 256)])
+    split = prepare(config_for(text_file), cache, tokenizer)[1]
+    sides = np.concatenate((split.train, split.val))
+    border = split.train_bytes
+    content = text_file.read_text()
+    wanted = [*tokenizer.encode(content[:border]), *tokenizer.encode(content[border:])]
+    assert np.array_equal(sides, np.array(wanted))
+    assert (sides == 256).sum() >= 399_999
 
 
 @pytest.fixture

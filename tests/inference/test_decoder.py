@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tui_trainer.config import ModelConfig
+from tui_trainer.inference.arithmetic import Arithmetic
 from tui_trainer.inference.continuation import Continuation, write_next
 from tui_trainer.inference.decoder import Decoder, Memory
 from tui_trainer.inference.half_precision import HALF, fits_half, has_half_kernels
@@ -27,9 +28,10 @@ TOKENS = st.lists(st.integers(0, VOCAB_SIZE - 1), min_size=1, max_size=CONTEXT)
 
 
 @torch.no_grad()
-def make_weights(architecture: str) -> GPT:
+def make_weights(architecture: str, **changes: object) -> GPT:
     """Half precision holds every one of them exactly, so that both arithmetics are given the same network."""
-    config = ModelConfig(architecture=architecture, n_layer=3, n_head=4, n_embd=32, context_length=CONTEXT, dropout=0.5)
+    shape = {"n_layer": 3, "n_head": 4, "n_embd": 32, "context_length": CONTEXT, "dropout": 0.5} | changes
+    config = ModelConfig(architecture=architecture, **shape)
     torch.manual_seed(3)
     model = GPT(config, VOCAB_SIZE).eval()
     for parameter in model.parameters():
@@ -45,9 +47,17 @@ def arrays_of(model: GPT) -> dict[str, np.ndarray]:
 needs_half = pytest.mark.skipif(not has_half_kernels(), reason="torch has no kernels for half precision here")
 
 
-@pytest.fixture(params=["gpt2", "modern"], scope="module")
+SHAPES = {
+    "gpt2": ("gpt2", {}),
+    "gpt2 with erf": ("gpt2", {"activation": "gelu", "layer_norm_epsilon": 0.02}),
+    "modern": ("modern", {}),
+}
+
+
+@pytest.fixture(params=SHAPES.values(), ids=SHAPES, scope="module")
 def model(request: pytest.FixtureRequest) -> GPT:
-    return make_weights(request.param)
+    architecture, changes = request.param
+    return make_weights(architecture, **changes)
 
 
 @pytest.fixture(params=[SINGLE, pytest.param(HALF, marks=needs_half)], ids=["single", "half"], scope="module")
@@ -84,6 +94,14 @@ def test_rounding_hardly_changes_what_comes_next(model: GPT) -> None:
         for decoder in (Decoder(weights, model.config, VOCAB_SIZE, kind) for kind in (SINGLE, HALF))
     )
     assert 5 * TOLERANCE < np.abs(rounded - exact).max() < 0.02 * exact.std()
+
+
+@pytest.mark.parametrize("arithmetic", [SINGLE, pytest.param(HALF, marks=needs_half)], ids=["single", "half"])
+def test_both_forms_of_gelu_are_torchs(arithmetic: Arithmetic) -> None:
+    x = np.linspace(-12, 12, 100_001, dtype=np.float32)
+    for ours, form in ((arithmetic.gelu, "none"), (arithmetic.gelu_tanh, "tanh")):
+        exact = torch.nn.functional.gelu(torch.from_numpy(x).double(), approximate=form).numpy()
+        np.testing.assert_allclose(ours(x), exact, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("weight", [65_504.0, -65_504.0, 65_505.0, -1e6, float("nan"), float("inf")])

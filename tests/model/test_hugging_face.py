@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import struct
 from pathlib import Path
 
@@ -16,14 +17,15 @@ from tui_trainer.config import ModelConfig
 from tui_trainer.errors import UserError
 from tui_trainer.model import GPT
 from tui_trainer.model.hugging_face import CONFIG_FILE, WEIGHTS_FILE, describe, hugging_face_layout, read_folder
-from tui_trainer.model.layouts import OWN
+from tui_trainer.model.layouts import ACTIVATIONS, OWN
 
+UNTIED = {"tie_word_embeddings": False}
 both = pytest.mark.parametrize("architecture", ["gpt2", "modern"])
 
 
-def shaken(architecture: str) -> GPT:
+def shaken(architecture: str, **changes) -> GPT:
     torch.manual_seed(0)
-    shape = {"n_layer": 2, "n_head": 2, "n_embd": 16, "context_length": 12, "dropout": 0.25}
+    shape = {"n_layer": 2, "n_head": 2, "n_embd": 16, "context_length": 12, "dropout": 0.25} | changes
     model = GPT(ModelConfig(architecture=architecture, **shape), 50).eval()
     with torch.no_grad():
         for parameter in model.parameters():
@@ -76,6 +78,50 @@ def test_a_folder_that_transformers_saved_is_read(architecture: str, tmp_path: P
     assert read_folder(tmp_path / "again").config == model.config
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("epsilon", [1e-5, 1e-6, 0.02])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_activation_and_epsilon_are_those_of_transformers(activation: str, epsilon: float, tmp_path: Path) -> None:
+    """Weights of a size at which another choice of either is off by at least four times the tolerance."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    shape = {"n_layer": 2, "n_head": 2, "n_embd": 16, "n_positions": 12, "vocab_size": 50}
+    torch.manual_seed(0)
+    theirs = GPT2LMHeadModel(GPT2Config(**shape, activation_function=activation, layer_norm_epsilon=epsilon)).eval()
+    with torch.no_grad():
+        for block in theirs.transformer.h:
+            for parameter in block.mlp.parameters():
+                parameter.mul_(30)
+    theirs.save_pretrained(tmp_path / "theirs")
+    found = read_folder(tmp_path / "theirs")
+    assert (found.config.activation, found.config.layer_norm_epsilon) == (ACTIVATIONS[activation], epsilon)
+    ours = GPT(found.config, 50).eval()
+    ours.load_state_dict(found.weights)
+    tokens = torch.arange(12)[None]
+    with torch.inference_mode():
+        torch.testing.assert_close(ours(tokens), theirs(tokens).logits, rtol=0, atol=2e-5)
+    (tmp_path / "ours").mkdir()
+    again = GPT2LMHeadModel.from_pretrained(write(ours, tmp_path / "ours")).eval()
+    with torch.inference_mode():
+        torch.testing.assert_close(again(tokens).logits, theirs(tokens).logits, rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("changes", [{"activation": "gelu"}, {"layer_norm_epsilon": 1e-6}])
+def test_own_layout_keeps_activation_and_epsilon(changes: dict, tmp_path: Path) -> None:
+    """As version 2, for what reads version 1 would compute another network."""
+    model = shaken("gpt2", **changes)
+    assert read_folder(write(model, tmp_path, OWN)).config == model.config
+    assert json.loads((tmp_path / CONFIG_FILE).read_text())["format_version"] == 2
+
+
+@both
+def test_own_layout_of_version_1_stays_as_it_was(architecture: str, tmp_path: Path) -> None:
+    write(shaken(architecture), tmp_path, OWN)
+    described = json.loads((tmp_path / CONFIG_FILE).read_text())
+    assert described["format_version"] == 1
+    assert not {"activation", "layer_norm_epsilon"} & described.keys()
+
+
 @both
 def test_own_layout_comes_back(architecture: str, tmp_path: Path) -> None:
     model = shaken(architecture)
@@ -93,6 +139,51 @@ def test_names_without_prefix_masks_and_a_repeated_head_are_read(tmp_path: Path)
         return bare | {"h.0.attn.bias": torch.ones(1, 1, 12, 12), "lm_head.weight": bare["wte.weight"].clone()}
 
     assert_same(rewrite(write(model, tmp_path), as_openai), model)
+
+
+def test_a_head_alone_is_the_embedding(tmp_path: Path) -> None:
+    model = shaken("gpt2")
+
+    def as_head(tensors):
+        return {name.replace("transformer.wte", "lm_head"): tensor for name, tensor in tensors.items()}
+
+    assert_same(rewrite(write(model, tmp_path), as_head), model)
+    (tmp_path / CONFIG_FILE).write_text(json.dumps(json.loads((tmp_path / CONFIG_FILE).read_text()) | UNTIED))
+    with pytest.raises(UserError, match="tie_word_embeddings = false, but there is no head"):
+        read_folder(tmp_path)
+
+
+def test_a_head_that_is_said_to_be_untied_and_is_the_embedding_is_read(tmp_path: Path) -> None:
+    model = shaken("gpt2")
+    write(model, tmp_path, **UNTIED)
+    rewrite(tmp_path, lambda tensors: tensors | {"lm_head.weight": tensors["transformer.wte.weight"].clone()})
+    assert_same(tmp_path, model)
+
+
+@both
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "module.", "_orig_mod.module.", "module._orig_mod."])
+def test_the_names_of_wrappers_are_passed_over(prefix: str, architecture: str, tmp_path: Path) -> None:
+    model = shaken(architecture)
+    write(model, tmp_path)
+    assert_same(rewrite(tmp_path, lambda tensors: {prefix + name: part for name, part in tensors.items()}), model)
+
+
+@pytest.mark.parametrize("bare", ["", "transformer."])
+def test_compiled_blocks_of_a_wrapped_model_are_read(bare: str, tmp_path: Path) -> None:
+    model = shaken("gpt2")
+
+    def as_compiled(tensors):
+        names = {name: re.sub(r"(h\.\d\.)", r"\1_orig_mod.", name).replace("transformer.", bare) for name in tensors}
+        return {f"module.{names[name]}": part for name, part in tensors.items()}
+
+    assert_same(rewrite(write(model, tmp_path), as_compiled), model)
+
+
+def test_a_tensor_under_two_names_is_refused(tmp_path: Path) -> None:
+    write(shaken("gpt2"), tmp_path)
+    rewrite(tmp_path, lambda tensors: tensors | {"module.wpe.weight": torch.zeros(12, 16)})
+    with pytest.raises(UserError, match=r"module\.wpe\.weight.*are one tensor"):
+        read_folder(tmp_path)
 
 
 def test_a_model_in_several_files_is_read(tmp_path: Path) -> None:
@@ -129,11 +220,12 @@ def test_an_untied_head_is_refused(tmp_path: Path) -> None:
     [
         ({"model_type": "llama"}, "model_type = 'llama': must be gpt2 or nanochat"),
         ({"model_type": ["gpt2"]}, "model_type"),
-        ({"activation_function": "gelu"}, "activation_function = gelu: this network needs"),
-        ({"layer_norm_epsilon": 1e-6}, "layer_norm_epsilon"),
+        ({"activation_function": "silu"}, "activation_function = silu: this network needs"),
+        ({"layer_norm_epsilon": 0.0}, "[model] layer_norm_epsilon = 0.0: must be greater than 0"),
         ({"n_inner": 17}, "n_inner = 17: this network needs 64"),
         ({"n_layer": True}, "n_layer"),
         ({"n_layer": 3}, "transformer.h.2.ln_1.weight is missing"),
+        ({"n_layer": 1}, "transformer.h.1.ln_1.bias is unknown"),
         ({"n_head": 3}, "does not divide"),
         ({"vocab_size": -1}, "vocab_size"),
         ({"vocab_size": 10**9}, "transformer.wte.weight is [50, 16], not [1000000000, 16]"),
@@ -176,6 +268,51 @@ BROKEN = {
     "no JSON": struct.pack("<Q", 4) + b"nope",
     "a pickle under another name": pickle.dumps({"weights": [1, 2]}),
 }
+
+
+def test_a_pointer_of_git_lfs_is_named(tmp_path: Path) -> None:
+    write(shaken("gpt2"), tmp_path)
+    (tmp_path / WEIGHTS_FILE).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 548105171\n")
+    with pytest.raises(UserError, match=r"a pointer of Git LFS, not the file itself\nfetch it: git lfs pull"):
+        read_folder(tmp_path)
+
+
+def test_weights_under_another_name_are_named(tmp_path: Path) -> None:
+    write(shaken("gpt2"), tmp_path)
+    (tmp_path / WEIGHTS_FILE).rename(tmp_path / "gpt2-medium.safetensors")
+    with pytest.raises(UserError, match=r"model\.safetensors is missing\nis it gpt2-medium\.safetensors\?"):
+        read_folder(tmp_path)
+
+
+def test_tensors_under_another_prefix_are_shown_beside_what_is_missing(tmp_path: Path) -> None:
+    write(shaken("gpt2"), tmp_path)
+    rewrite(tmp_path, lambda tensors: {f"model.{name}": part for name, part in tensors.items()})
+    with pytest.raises(UserError, match=r"wte\.weight is missing; .*; model\.transformer\.\S+ is unknown; .*more"):
+        read_folder(tmp_path)
+
+
+@pytest.mark.parametrize("position", ["max_position_embeddings", "n_ctx"])
+def test_the_other_names_of_the_keys_are_read(position: str, tmp_path: Path) -> None:
+    model = shaken("gpt2")
+    write(model, tmp_path)
+    described = json.loads((tmp_path / CONFIG_FILE).read_text())
+    del described["n_ctx"]
+    names = {"n_layer": "num_hidden_layers", "n_head": "num_attention_heads", "n_embd": "hidden_size"}
+    names["n_positions"] = position
+    (tmp_path / CONFIG_FILE).write_text(json.dumps({names.get(key, key): value for key, value in described.items()}))
+    assert read_folder(tmp_path).config == model.config
+
+
+def test_where_both_names_are_there_the_own_one_counts(tmp_path: Path) -> None:
+    model = shaken("gpt2")
+    assert read_folder(write(model, tmp_path, n_ctx=8, hidden_size=999)).config == model.config
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    model = shaken("gpt2")
+    write(model, tmp_path)
+    (tmp_path / CONFIG_FILE).write_text((tmp_path / CONFIG_FILE).read_text(), encoding="utf-8-sig")
+    assert read_folder(tmp_path).config == model.config
 
 
 @pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN.keys())
@@ -246,4 +383,4 @@ def test_weights_that_diverged_are_refused(tmp_path: Path) -> None:
 
 def test_a_newer_format_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="newer tui-trainer"):
-        read_folder(write(shaken("gpt2"), tmp_path, OWN, format_version=2))
+        read_folder(write(shaken("gpt2"), tmp_path, OWN, format_version=3))

@@ -15,7 +15,7 @@ from tui_trainer import places
 from tui_trainer.config import RunConfig
 from tui_trainer.errors import UserError
 from tui_trainer.runs import catalogue
-from tui_trainer.runs.catalogue import find_base, find_run, list_runs, name_of, note_run
+from tui_trainer.runs.catalogue import find_base, find_run, list_runs, model_name, name_of, note_run
 from tui_trainer.runs.directory import RunDirectory, create_run
 
 NOW = datetime(2026, 11, 23, 17, 8, 6)
@@ -107,6 +107,9 @@ def test_a_base_is_a_run_or_a_folder_with_a_model(tmp_path, monkeypatch):
     assert find_base("mine") == find_base("20261123-170806-small") == run.path
     with pytest.raises(UserError, match=r"neither a run nor a model: it has no run\.json and no config\.json"):
         find_base("model")
+    (model / "adapter_config.json").write_text("{}")
+    with pytest.raises(UserError, match=r"an adapter \(LoRA\) without its model"):
+        find_base("model")
     (model / "config.json").write_text("{}")
     assert find_base("model") == find_base("./model") == find_base(str(model)) == model
     with pytest.raises(UserError, match="a file; name the folder it is in"):
@@ -114,6 +117,37 @@ def test_a_base_is_a_run_or_a_folder_with_a_model(tmp_path, monkeypatch):
     for name in ("nowhere", "n" * 400, "a\0b", ""):
         with pytest.raises(UserError):
             find_base(name)
+
+
+def cache_entry(folder, *commits):
+    """As huggingface_hub lays one out: the files of a snapshot are links into blobs."""
+    entry = folder / "models--openai-community--gpt2"
+    for place in (entry / "blobs", entry / "refs", entry / "snapshots"):
+        place.mkdir(parents=True)
+    (entry / "blobs" / "c0").write_text("{}")
+    for commit in commits:
+        (entry / "snapshots" / commit).mkdir()
+        (entry / "snapshots" / commit / "config.json").symlink_to("../../blobs/c0")
+    return entry
+
+
+def test_an_entry_of_the_hub_cache_is_its_snapshot(tmp_path):
+    entry = cache_entry(tmp_path, "607a30d7", "11c5a3d5")
+    snapshots = entry / "snapshots"
+    (entry / "refs" / "main").write_text("11c5a3d5\n")
+    for name in (entry, snapshots, snapshots / "11c5a3d5"):
+        assert find_base(str(name)) == snapshots / "11c5a3d5"
+    assert model_name(find_base(str(entry))) == "openai-community/gpt2"
+    assert model_name(entry) == entry.name
+    assert find_base(str(snapshots / "607a30d7")) == snapshots / "607a30d7"
+    (entry / "refs" / "main").write_text("unknown")
+    with pytest.raises(UserError, match=r"2 snapshots.*\n.*/snapshots: 11c5a3d5, 607a30d7"):
+        find_base(str(entry))
+    (snapshots / "607a30d7" / "config.json").unlink()
+    assert find_base(str(entry)) == snapshots / "11c5a3d5"
+    (snapshots / "11c5a3d5" / "config.json").unlink()
+    with pytest.raises(UserError, match=r"no snapshot of it holds a config\.json"):
+        find_base(str(entry))
 
 
 def copy_of(run: RunDirectory, path: Path) -> RunDirectory:

@@ -270,27 +270,35 @@ def test_a_checkpoint_can_be_named_by_its_step(gpt2, other_text, tmp_path):
     assert "choose another step" in refusal(tuning(gpt2.path, other_text, "base.step=3"), tmp_path / "refused")
 
 
-@pytest.fixture(scope="module")
-def folder(places) -> Path:
+def save_folder(path: Path, **changes: Any) -> Path:
     """What transformers itself writes for a GPT-2 that ends in padded rows, and a tokenizer of GPT-2's."""
     import transformers
 
     torch.manual_seed(1)
-    shape = {"n_layer": 1, "n_head": 2, "n_embd": 16, "n_positions": 32, "vocab_size": 260}
-    transformers.GPT2LMHeadModel(transformers.GPT2Config(**shape)).save_pretrained(places / "folder")
+    shape = {"n_layer": 1, "n_head": 2, "n_embd": 16, "n_positions": 32, "vocab_size": 260} | changes
+    transformers.GPT2LMHeadModel(transformers.GPT2Config(**shape)).save_pretrained(path)
     from tui_trainer.data.tokenizers import BpeTokenizer, hugging_face_files
 
     ranks = {bytes([byte]): byte for byte in range(256)}
     for name, content in hugging_face_files(BpeTokenizer("bpe", ranks), 32).items():
-        (places / "folder" / name).write_bytes(content)
-    return places / "folder"
+        (path / name).write_bytes(content)
+    return path
 
 
-def test_a_folder_of_hugging_face_is_a_base_too(folder, other_text, tmp_path):
+@pytest.fixture(scope="module")
+def folder(places) -> Path:
+    return save_folder(places / "folder")
+
+
+@pytest.mark.parametrize(("activation", "epsilon"), [("gelu_tanh", 1e-5), ("gelu", 0.02)])
+def test_a_folder_of_hugging_face_is_a_base_too(activation, epsilon, other_text, tmp_path):
     import transformers
 
+    theirs = {"activation_function": activation.replace("tanh", "new"), "layer_norm_epsilon": epsilon}
+    folder = save_folder(tmp_path / "folder", **theirs)
     tuned = trained(tuning(folder, other_text), tmp_path / "tuned")
-    assert tuned.read_config().model.context_length == 32
+    shape = tuned.read_config().model
+    assert (shape.context_length, shape.activation, shape.layer_norm_epsilon) == (32, activation, epsilon)
     assert any("260 rows" in notice and "256 tokens" in notice for notice in notices(tuned))
     model = transformers.GPT2LMHeadModel.from_pretrained(folder).eval()
     content = other_text.read_bytes()

@@ -16,7 +16,7 @@ from tui_trainer.cli.signals import SignalWatcher
 from tui_trainer.cli.writers import TrainingWatch
 from tui_trainer.errors import UserError
 from tui_trainer.monitor.safe_text import safe_line
-from tui_trainer.runs.catalogue import find_base, is_run, name_of
+from tui_trainer.runs.catalogue import find_base, is_run, model_name, name_of
 from tui_trainer.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Source:
     @property
     def name(self) -> str:
         """What clients call it."""
-        return name_of(self.place) if isinstance(self.place, RunDirectory) else self.place.name
+        return name_of(self.place) if isinstance(self.place, RunDirectory) else model_name(self.place)
 
     def open(self) -> Writer:
         """Loads what it takes to write."""

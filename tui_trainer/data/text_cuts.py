@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 PIECE_LENGTH = 1 << 20
 """Characters after which a text without any white space is cut all the same."""
 _WHITE_SPACE = " \n\t\r"
+
+MayCut = Callable[[str, int], bool]
+"""Whether a tokenizer gives the same ids for both sides of a place in a text: `Tokenizer.may_cut`."""
+
+
+def _anywhere(_text: str, _place: int) -> bool:
+    return True
 
 
 def split_sides(chunks: Iterable[str], split_byte: int) -> Iterator[tuple[int, str]]:
@@ -30,7 +37,7 @@ def split_sides(chunks: Iterable[str], split_byte: int) -> Iterator[tuple[int, s
         yield 1, content[cut:].decode()
 
 
-def pieces(chunks: Iterable[str], length: int = PIECE_LENGTH) -> Iterator[str]:
+def pieces(chunks: Iterable[str], length: int = PIECE_LENGTH, may_cut: MayCut = _anywhere) -> Iterator[str]:
     """Joins and cuts chunks anew, so that each piece encodes to the same ids on its own as within the whole.
 
     A stretch of `length` characters without such a place is cut at its end; its ids may then differ there, but
@@ -39,7 +46,7 @@ def pieces(chunks: Iterable[str], length: int = PIECE_LENGTH) -> Iterator[str]:
     rest = ""
     for chunk in chunks:
         rest += chunk
-        cut = last_word_end(rest)
+        cut = last_word_end(rest, may_cut)
         if not cut and len(rest) >= length:
             cut = len(rest)
         if cut:
@@ -49,13 +56,13 @@ def pieces(chunks: Iterable[str], length: int = PIECE_LENGTH) -> Iterator[str]:
         yield rest
 
 
-def last_word_end(text: str) -> int:
+def last_word_end(text: str, may_cut: MayCut = _anywhere) -> int:
     """The last place behind a character that is no white space and before one that is; 0 when there is none.
 
     No word of GPT-2's pattern has white space after anything else, and the pattern never looks behind itself,
-    so such a place is always a border between two words.
+    so such a place is always a border between two words. Added tokens may forbid it.
     """
     for place in range(len(text) - 1, 0, -1):
-        if text[place] in _WHITE_SPACE and not text[place - 1].isspace():
+        if text[place] in _WHITE_SPACE and not text[place - 1].isspace() and may_cut(text, place):
             return place
     return 0

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from tui_trainer import places
 from tui_trainer.config import DataConfig
 from tui_trainer.data.corpus import Corpus, Measure
-from tui_trainer.data.text_cuts import pieces, split_sides
+from tui_trainer.data.text_cuts import MayCut, pieces, split_sides
 from tui_trainer.data.text_files import printable, refusal
 from tui_trainer.data.token_cache import entry_key, new_entry, private_folder, remove_entry
 from tui_trainer.data.tokenizers import Tokenizer, learn_tokenizer, load_tokenizer
@@ -196,7 +196,7 @@ class _TokenWriter:
     def write(self, marked_chunks: Iterator[tuple[int, str]]) -> Iterator[int]:
         """Writes everything; yields the bytes of text done so far after each piece."""
         with self._path.open("wb") as file:
-            for side, piece in _pieces_of_sides(marked_chunks):
+            for side, piece in _pieces_of_sides(marked_chunks, self._tokenizer.may_cut):
                 content = piece.encode()
                 self._digest.update(content)
                 ids = self._tokenizer.encode(piece)
@@ -209,10 +209,10 @@ class _TokenWriter:
             os.fsync(file.fileno())
 
 
-def _pieces_of_sides(marked_chunks: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+def _pieces_of_sides(marked_chunks: Iterator[tuple[int, str]], may_cut: MayCut) -> Iterator[tuple[int, str]]:
     """Pieces never reach over the split: the training side ends before the validation side begins."""
     for side, chunks in groupby(marked_chunks, key=itemgetter(0)):
-        yield from ((side, piece) for piece in pieces(chunk for _, chunk in chunks))
+        yield from ((side, piece) for piece in pieces((chunk for _, chunk in chunks), may_cut=may_cut))
 
 
 def _map_entry(folder: Path) -> TokenSplit | None:

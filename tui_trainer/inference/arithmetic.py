@@ -18,7 +18,6 @@ import numpy.typing as npt
 Array: TypeAlias = npt.NDArray[np.float32]
 Rows: TypeAlias = Callable[[Array], Array]
 """What turns rows (N, in) into rows (N, out)."""
-LAYER_NORM_EPS = 1e-5
 
 
 @dataclass(frozen=True)
@@ -27,10 +26,11 @@ class Arithmetic:
 
     linear: Callable[[Array, Array | None], Rows]
     """y = x Wᵀ + b, from a matrix (out, in) and a bias (out)."""
-    layer_norm: Callable[[Array, Array], Rows]
-    """From a weight and a bias (C)."""
+    layer_norm: Callable[[Array, Array, float], Rows]
+    """From a weight and a bias (C), and what is added to the variance."""
+    gelu_tanh: Rows
     gelu: Rows
-    """The tanh form."""
+    """The exact one, by erf."""
     mix: Callable[[Array, Array, Array], Array]
     """Softmax attention of the last n places (H, n, D) to all keys and values (H, end, D), none to a later one:
     (H, n, D)."""

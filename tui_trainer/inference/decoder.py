@@ -129,7 +129,7 @@ class _Block:
         self._mixing = source.linear(f"{name}.attention.projection", width, width)
         self._feed_forward_norm = source.norm(f"{name}.feed_forward_norm")
         self._expansion = source.linear(f"{name}.feed_forward.expansion", 4 * width, width)
-        self._activate = _squared_relu if source.is_modern else source.arithmetic.gelu
+        self._activate = source.activation()
         self._projection = source.linear(f"{name}.feed_forward.projection", width, 4 * width)
 
     def apply(
@@ -188,7 +188,14 @@ class _Source:
         if self.is_modern:
             return _rms_norm
         width = self.config.n_embd
-        return self.arithmetic.layer_norm(self.take(f"{name}.weight", width), self.take(f"{name}.bias", width))
+        weight, bias = self.take(f"{name}.weight", width), self.take(f"{name}.bias", width)
+        return self.arithmetic.layer_norm(weight, bias, self.config.layer_norm_epsilon)
+
+    def activation(self) -> Rows:
+        """One of GELU's two forms for `gpt2`, squared ReLU for `modern`."""
+        if self.is_modern:
+            return _squared_relu
+        return self.arithmetic.gelu if self.config.activation == "gelu" else self.arithmetic.gelu_tanh
 
     def refuse_others(self) -> None:
         """What nobody took belongs to another network."""

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from tui_trainer.inference.arithmetic import LAYER_NORM_EPS, Arithmetic, Array, visible
+from tui_trainer.inference.arithmetic import Arithmetic, Array, visible
 
 LARGEST_HALF = 65_504.0
 
@@ -40,16 +40,21 @@ class _Linear:
 
 
 class _LayerNorm:
-    def __init__(self, weight: Array, bias: Array) -> None:
-        self._weight, self._bias = torch.from_numpy(weight), torch.from_numpy(bias)
+    def __init__(self, weight: Array, bias: Array, epsilon: float) -> None:
+        self._weight, self._bias, self._epsilon = torch.from_numpy(weight), torch.from_numpy(bias), epsilon
 
     def __call__(self, x: Array) -> Array:
         rows, shape = torch.from_numpy(x), self._weight.shape
-        normed: Array = F.layer_norm(rows, shape, self._weight, self._bias, LAYER_NORM_EPS).numpy()
+        normed: Array = F.layer_norm(rows, shape, self._weight, self._bias, self._epsilon).numpy()
         return normed
 
 
 def _gelu(x: Array) -> Array:
+    activated: Array = F.gelu(torch.from_numpy(x)).numpy()
+    return activated
+
+
+def _gelu_tanh(x: Array) -> Array:
     activated: Array = F.gelu(torch.from_numpy(x), approximate="tanh").numpy()
     return activated
 
@@ -62,4 +67,4 @@ def _mix(queries: Array, keys: Array, values: Array) -> Array:
     return mixed
 
 
-HALF = Arithmetic(linear=_Linear, layer_norm=_LayerNorm, gelu=_gelu, mix=_mix, makers=2)
+HALF = Arithmetic(linear=_Linear, layer_norm=_LayerNorm, gelu_tanh=_gelu_tanh, gelu=_gelu, mix=_mix, makers=2)

@@ -1,7 +1,7 @@
 """A GPT on one page, in two architectures.
 
 `gpt2` is the layout of "Language Models are Unsupervised Multitask Learners": learned positions, LayerNorm with
-bias before each part, GELU (tanh form), head tied to the token embedding.
+bias before each part, GELU (its tanh form, or the exact one), head tied to the token embedding.
 
 `modern` is the layout that transformers ships as NanoChatForCausalLM: rotary positions, weightless RMSNorm (after
 the embedding, before each part, and on queries and keys), squared ReLU, no biases, untied head, logits capped at 15.
@@ -134,13 +134,14 @@ class FeedForward(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.is_modern = config.architecture == "modern"
+        self.gelu_form = "none" if config.activation == "gelu" else "tanh"
         self.expansion = nn.Linear(config.n_embd, 4 * config.n_embd, bias=not self.is_modern)
         self.projection = nn.Linear(4 * config.n_embd, config.n_embd, bias=not self.is_modern)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.expansion(x)
-        x = F.relu(x).square() if self.is_modern else F.gelu(x, approximate="tanh")
+        x = F.relu(x).square() if self.is_modern else F.gelu(x, approximate=self.gelu_form)
         out: Tensor = self.dropout(self.projection(x))
         return out
 
@@ -149,7 +150,7 @@ def make_norm(config: ModelConfig) -> nn.Module:
     """LayerNorm with weight and bias for `gpt2`, RMSNorm without weight for `modern`."""
     if config.architecture == "modern":
         return nn.RMSNorm(config.n_embd, eps=RMS_EPS, elementwise_affine=False)
-    return nn.LayerNorm(config.n_embd)
+    return nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
 
 
 def rotary_angles(length: int, head_width: int, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -20,15 +21,31 @@ from torch import Tensor
 from tui_trainer.config import ModelConfig, parse_config
 from tui_trainer.errors import UserError
 from tui_trainer.model.gpt import GPT
-from tui_trainer.model.layouts import GPT2, LAYOUTS, NANOCHAT, OWN, OWN_FORMAT_VERSION, Layout
+from tui_trainer.model.layouts import (
+    ACTIVATIONS,
+    GPT2,
+    GPT2_ALIASES,
+    LAYOUTS,
+    NANOCHAT,
+    OWN,
+    OWN_FORMAT_VERSION,
+    Layout,
+)
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
 MAX_JSON_BYTES = 16 << 20
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
-DEFAULT_DROPOUT = 0.1
+OPTIONAL_KEYS = ("dropout", "activation", "layer_norm_epsilon")
+"""Of ours: left out, they are what `ModelConfig` has, and transformers too."""
+TIED_HEAD, EMBEDDING = "lm_head.weight", "transformer.wte.weight"
+WRAPPERS = re.compile(r"(?<![^.])(?:_orig_mod|module|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+"""What torch.compile, DDP, FSDP and activation checkpointing put into the names of the tensors of what they wrap."""
 SHOWN_DIFFERENCES = 5
+SHOWN_MISSING = 3
+"""Of them, when there are others: beside what is missing stands what may be the same under another name."""
+LFS_POINTER = b"version https://git-lfs"
 FLOATS = ("F64", "F32", "F16", "BF16")
 
 
@@ -53,12 +70,14 @@ def read_folder(folder: Path) -> ModelFiles:
     source = folder / CONFIG_FILE
     described = read_json_object(source)
     layout = _layout_of(described, source)
+    if layout is GPT2:
+        described = {GPT2_ALIASES.get(key, key): value for key, value in described.items()} | described
     config, vocab_size = _shape_of(described, layout, source)
     with _open_weights(folder, layout) as found:
         _check_names(found, layout, config, vocab_size, folder)
         theirs = {name: tensor.load() for name, tensor in found.items()}
     notices = tuple(_notices(described, layout, found))
-    _check_head(theirs, layout, folder)
+    _check_head(theirs, described, layout, folder)
     weights = {name: layout.parts(name).join(theirs) for name in _expected(config, vocab_size)}
     for name, tensor in weights.items():
         if not bool(torch.isfinite(tensor).all()):
@@ -119,14 +138,14 @@ def _shape_of(described: Mapping[str, Any], layout: Layout, source: Path) -> tup
         if described.get(key) not in allowed:
             wanted = ", ".join(json.dumps(value) for value in allowed if value is not None)
             raise UserError(f"{source}: {key} = {str(described.get(key))[:40]}: this network needs {wanted}")
-    table = {ours: described[theirs] for ours, theirs in layout.keys.items() if theirs in described}
+    table = {ours: described[theirs] for ours, theirs in layout.keys.items() if described.get(theirs) is not None}
     for ours, theirs in layout.keys.items():
-        if ours not in table and ours != "dropout":
+        if ours not in table and ours not in OPTIONAL_KEYS:
             raise UserError(f"{source}: {theirs} is missing")
-    table.setdefault("dropout", DEFAULT_DROPOUT)
+    if layout is GPT2 and "activation" in table:
+        table["activation"] = ACTIVATIONS[table["activation"]]
     if layout is not OWN:
         table["architecture"] = "modern" if layout is NANOCHAT else "gpt2"
-        table["dropout"] = float(table["dropout"]) if isinstance(table["dropout"], int) else table["dropout"]
     config = parse_config({"model": table}, str(source)).model
     _check_sizes(described, config, source)
     vocab_size = described.get("vocab_size")
@@ -175,16 +194,31 @@ def _open_weights(folder: Path, layout: Layout) -> Iterator[dict[str, _Stored]]:
             try:
                 file = files.enter_context(safe_open(path, framework="pt"))
             except (SafetensorError, OSError, ValueError) as error:
-                raise UserError(f"{path}: damaged or cut off: {str(error)[:120]}\nfetch the file again") from error
+                if isinstance(error, SafetensorError) and _is_lfs_pointer(path):
+                    reason = "a pointer of Git LFS, not the file itself\nfetch it: git lfs pull"
+                else:
+                    reason = f"damaged or cut off: {str(error)[:120]}\nfetch the file again"
+                raise UserError(f"{path}: {reason}") from error
             for name in file.keys():  # noqa: SIM118 - no dictionary
                 part = file.get_slice(name)
                 stored = _Stored(file, name, tuple(part.get_shape()), part.get_dtype())
-                found[_full_name(name, layout)] = stored
+                full_name = _full_name(name, layout)
+                if full_name in found:
+                    raise UserError(f"{path}: {name[:80]} and {found[full_name].name[:80]} are one tensor; keep one")
+                found[full_name] = stored
+        if layout is GPT2 and TIED_HEAD in found and EMBEDDING not in found:
+            found[EMBEDDING] = found.pop(TIED_HEAD)
         yield {name: stored for name, stored in found.items() if not layout.ignored.fullmatch(name)}
 
 
+def _is_lfs_pointer(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(LFS_POINTER)) == LFS_POINTER
+
+
 def _full_name(name: str, layout: Layout) -> str:
-    """GPT-2's own files come without the prefix that transformers writes."""
+    """Without the names of wrappers, and with the prefix that transformers writes: GPT-2's own files have none."""
+    name = WRAPPERS.sub("", name)
     is_bare = layout is GPT2 and not name.startswith(("transformer.", "lm_head."))
     return f"transformer.{name}" if is_bare else name
 
@@ -207,7 +241,9 @@ def _weight_files(folder: Path) -> list[Path]:
             f"{folder / pickles[0]}: a pickle, which can run any program when it is read; it is not opened\n"
             f"take the model's {WEIGHTS_FILE}, or convert it where you trust it"
         )
-    raise UserError(f"{folder}: {WEIGHTS_FILE} is missing")
+    others = sorted(path.name for path in folder.iterdir() if path.suffix == Path(WEIGHTS_FILE).suffix)
+    hint = f"\nis it {others[0][:60]}? Then give it that name" if others else ""
+    raise UserError(f"{folder}: {WEIGHTS_FILE} is missing{hint}")
 
 
 def _expected(config: ModelConfig, vocab_size: int) -> dict[str, Tensor]:
@@ -222,24 +258,28 @@ def _check_names(
     wanted: dict[str, tuple[int, ...]] = {}
     for name, tensor in _expected(config, vocab_size).items():
         wanted |= {part: tuple(piece.shape) for part, piece in layout.parts(name).split(tensor).items()}
-    optional = {"lm_head.weight"} if layout is GPT2 else set()
-    differences = [f"{name} is missing" for name in wanted if name not in found]
-    differences += [f"{name} is unknown" for name in found if name not in wanted and name not in optional]
+    optional = {TIED_HEAD} if layout is GPT2 else set()
+    missing = [f"{name} is missing" for name in wanted if name not in found]
+    differences = [f"{found[name].name} is unknown" for name in found if name not in wanted and name not in optional]
     for name, stored in found.items():
         if name in wanted and stored.shape != wanted[name]:
             differences.append(f"{name} is {list(stored.shape)}, not {list(wanted[name])}")
         elif stored.dtype not in FLOATS:
             differences.append(f"{name} is {stored.dtype}, no floating-point tensor")
-    if differences:
+    if differences := [*missing[:SHOWN_MISSING], *differences, *missing[SHOWN_MISSING:]]:
         shown = "; ".join(differences[:SHOWN_DIFFERENCES])
         more = f"; and {len(differences) - SHOWN_DIFFERENCES} more" if len(differences) > SHOWN_DIFFERENCES else ""
         raise UserError(f"{folder}: the weights are not of the network that {CONFIG_FILE} describes\n{shown}{more}")
 
 
-def _check_head(theirs: Mapping[str, Tensor], layout: Layout, folder: Path) -> None:
+def _check_head(theirs: Mapping[str, Tensor], described: Mapping[str, Any], layout: Layout, folder: Path) -> None:
     """GPT-2's head is the embedding; a file may hold it twice, but not two different ones."""
-    head = theirs.get("lm_head.weight")
-    if layout is GPT2 and head is not None and not torch.equal(head, theirs["transformer.wte.weight"]):
+    head = theirs.get(TIED_HEAD)
+    if layout is GPT2 and head is None and described.get("tie_word_embeddings") is False:
+        raise UserError(
+            f"{folder / CONFIG_FILE}: tie_word_embeddings = false, but there is no head beside the embedding"
+        )
+    if layout is GPT2 and head is not None and not torch.equal(head, theirs[EMBEDDING]):
         raise UserError(f"{folder}: lm_head.weight is not tied to the embedding; this network has one table for both")
 
 

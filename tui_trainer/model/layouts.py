@@ -17,8 +17,26 @@ from torch import Tensor
 from tui_trainer.config import ModelConfig
 from tui_trainer.model.gpt import LOGIT_CAP, RMS_EPS, ROTARY_BASE
 
-LAYER_NORM_EPS = 1e-5
-OWN_FORMAT_VERSION = 1
+ACTIVATIONS = {
+    "gelu_new": "gelu_tanh",
+    "gelu_fast": "gelu_tanh",
+    "gelu_accurate": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu_python_tanh": "gelu_tanh",
+    "gelu": "gelu",
+    "gelu_python": "gelu",
+}
+"""Transformers' names, to ours: those of one form differ in rounding."""
+GPT2_ALIASES = {
+    "num_hidden_layers": "n_layer",
+    "num_attention_heads": "n_head",
+    "hidden_size": "n_embd",
+    "max_position_embeddings": "n_positions",
+    "n_ctx": "n_positions",
+}
+"""Keys of `config.json` that stand for others where those are missing."""
+OWN_FORMAT_VERSION = 2
+"""1: activation and layer_norm_epsilon are not among the keys, and what reads it would pass over them."""
 
 _BLOCK = re.compile(r"blocks\.(\d+)\.(.+)\.(weight|bias)")
 
@@ -92,7 +110,7 @@ def describe_gpt2(config: ModelConfig, vocab_size: int) -> dict[str, Any]:
     return {
         "architectures": ["GPT2LMHeadModel"],
         "model_type": "gpt2",
-        "activation_function": "gelu_new",
+        "activation_function": "gelu" if config.activation == "gelu" else "gelu_new",
         "n_layer": config.n_layer,
         "n_head": config.n_head,
         "n_embd": config.n_embd,
@@ -102,7 +120,7 @@ def describe_gpt2(config: ModelConfig, vocab_size: int) -> dict[str, Any]:
         "attn_pdrop": config.dropout,
         "embd_pdrop": config.dropout,
         "resid_pdrop": config.dropout,
-        "layer_norm_epsilon": LAYER_NORM_EPS,
+        "layer_norm_epsilon": config.layer_norm_epsilon,
         "tie_word_embeddings": True,
         "bos_token_id": None,
         "eos_token_id": None,
@@ -136,21 +154,25 @@ def describe_nanochat(config: ModelConfig, vocab_size: int) -> dict[str, Any]:
 
 
 def describe_own(config: ModelConfig, vocab_size: int) -> dict[str, Any]:
-    head = {"model_type": "tui-trainer", "format_version": OWN_FORMAT_VERSION, "vocab_size": vocab_size}
-    return head | config.model_dump(mode="json")
+    shape = config.model_dump(mode="json")
+    usual = {key: ModelConfig.model_fields[key].default for key in ("activation", "layer_norm_epsilon")}
+    is_usual = usual.items() <= shape.items()
+    if is_usual:
+        shape = {key: value for key, value in shape.items() if key not in usual}
+    version = 1 if is_usual else OWN_FORMAT_VERSION
+    return {"model_type": "tui-trainer", "format_version": version, "vocab_size": vocab_size} | shape
 
 
 GPT2 = Layout(
     "gpt2",
     {"n_layer": "n_layer", "n_head": "n_head", "n_embd": "n_embd"}
-    | {"context_length": "n_positions", "dropout": "resid_pdrop"},
+    | {"context_length": "n_positions", "dropout": "resid_pdrop"}
+    | {"activation": "activation_function", "layer_norm_epsilon": "layer_norm_epsilon"},
     {
-        "activation_function": ("gelu_new", "gelu_pytorch_tanh", None),
-        "layer_norm_epsilon": (LAYER_NORM_EPS, None),
+        "activation_function": (*ACTIVATIONS, None),
         "scale_attn_weights": (True, None),
         "scale_attn_by_inverse_layer_idx": (False, None),
         "add_cross_attention": (False, None),
-        "tie_word_embeddings": (True, None),
     },
     gpt2_parts,
     describe_gpt2,
@@ -174,7 +196,7 @@ NANOCHAT = Layout(
 OWN = Layout(
     "tui-trainer",
     {name: name for name in ModelConfig.model_fields},
-    {"format_version": (OWN_FORMAT_VERSION,)},
+    {"format_version": (1, OWN_FORMAT_VERSION)},
     lambda name: Parts((name,)),
     describe_own,
     re.compile(r"(?!)"),

@@ -16,6 +16,7 @@ from tui_trainer.runs.files import read_json, replace_file
 
 INDEX_LINES = 5000
 """The newest places of the index that are looked at; when it holds twice as many, older ones are dropped."""
+SHOWN_SNAPSHOTS = 4
 EXPORT_CARD = "export.json"
 """What an export says of itself, in its folder."""
 FOREIGN_FORMATS = {"onnx": "onnxruntime", "gguf": "llama.cpp"}
@@ -128,6 +129,8 @@ def _ambiguous(name: str, called: Sequence[RunDirectory]) -> UserError:
 def find_base(name: str) -> Path:
     """The run or the folder of weights that a person means to go on from, as an absolute path.
 
+    Of an entry of the Hugging Face cache it is the snapshot that `refs/main` names, else the only one.
+
     Raises:
         UserError: when there is neither.
     """
@@ -138,10 +141,47 @@ def find_base(name: str) -> Path:
         raise UserError(f"{name}: a file; name the folder it is in; that needs config.json and model.safetensors")
     if os.path.isdir(path) and not is_run(path):  # noqa: PTH112
         _refuse_graph(name, path)
+        path = _snapshot_of(name, path)
         if os.path.isfile(path / "config.json"):  # noqa: PTH113
             return path
+        if os.path.isfile(path / "adapter_config.json"):  # noqa: PTH113
+            raise UserError(
+                f"{name}: an adapter (LoRA) without its model; merge the two, for instance with PEFT's\n"
+                "merge_and_unload() and save_pretrained(), and name the folder that was saved"
+            )
         raise UserError(f"{name}: neither a run nor a model: it has no run.json and no config.json")
     return find_run(name).path.absolute()
+
+
+def model_name(folder: Path) -> str:
+    """What a folder of weights is called: a snapshot in the Hugging Face cache has the name of its model."""
+    entry = folder.parent.parent.name
+    if folder.parent.name == "snapshots" and entry.startswith("models--"):
+        return entry.removeprefix("models--").replace("--", "/")
+    return folder.name
+
+
+def _snapshot_of(name: str, path: Path) -> Path:
+    """Where the files of an entry of the Hugging Face cache are; any other folder is returned as it is."""
+    entry = path.parent if path.name == "snapshots" else path
+    try:
+        if os.path.isfile(path / "config.json") or not os.path.isdir(entry / "snapshots"):  # noqa: PTH112, PTH113
+            return path
+        found = sorted(place for place in (entry / "snapshots").iterdir() if os.path.isfile(place / "config.json"))  # noqa: PTH113
+        main = entry / "refs" / "main"
+        commit = main.read_text(errors="replace").strip() if os.path.isfile(main) else ""  # noqa: PTH113
+    except OSError as error:
+        raise UserError(f"{name}: {error.strerror}") from error
+    chosen = [place for place in found if place.name == commit] or found
+    if len(chosen) == 1:
+        return chosen[0]
+    if not chosen:
+        raise UserError(f"{name}: a model of the Hugging Face cache, but no snapshot of it holds a config.json")
+    names = ", ".join(place.name for place in found[:SHOWN_SNAPSHOTS]) + (", ..." if found[SHOWN_SNAPSHOTS:] else "")
+    raise UserError(
+        f"{name}: a model of the Hugging Face cache with {len(found)} snapshots, and refs/main names none of them\n"
+        f"name one of the folders in {entry / 'snapshots'}: {names}"
+    )
 
 
 def _refuse_graph(name: str, path: Path) -> None:

@@ -17,7 +17,7 @@ from tui_trainer.config import DataConfig, ModelConfig, RunConfig
 from tui_trainer.data.tokenizers import Tokenizer, load_tokenizer
 from tui_trainer.errors import UserError
 from tui_trainer.model.mismatches import find_mismatches
-from tui_trainer.runs.catalogue import is_run
+from tui_trainer.runs.catalogue import is_run, model_name
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.training.learner import MODEL_PREFIX, find_non_finite
 from tui_trainer.training.notices import Notice
@@ -134,7 +134,7 @@ def _load_folder(folder: Path) -> Base:
     tokenizer = load_hugging_face_tokenizer(folder)
     data = DataConfig().model_copy(update={"tokenizer": tokenizer.kind, "vocab_size": max(256, tokenizer.vocab_size)})
     notices = [Notice("base", text, "The loss is that of the weights as they are here.") for text in files.notices]
-    return Base(folder.name, folder, files.config, data, tokenizer, files.weights, notices)
+    return Base(model_name(folder), folder, files.config, data, tokenizer, files.weights, notices)
 
 
 def _fit_vocabulary(base: Base) -> None:

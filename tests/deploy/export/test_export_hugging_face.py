@@ -16,11 +16,13 @@ from export_runs import NOW
 from tokenizers import Tokenizer
 
 from tui_trainer.data.tokenizers import BpeTokenizer, load_gpt2_ranks, load_hugging_face_tokenizer
+from tui_trainer.data.tokenizers.added_tokens import AddedToken
 from tui_trainer.data.tokenizers.hugging_face import hugging_face_files
 from tui_trainer.deploy.export import hugging_face
 from tui_trainer.deploy.export.check import _compare_tokenizers, compare, demand
 from tui_trainer.deploy.export.export import export_model
 from tui_trainer.errors import UserError
+from tui_trainer.model import GPT
 from tui_trainer.model.hugging_face import read_folder
 
 both = pytest.mark.parametrize("architecture", ["gpt2", "modern"])
@@ -64,6 +66,26 @@ def test_the_card_tells_where_tokenizers_differ(make_source) -> None:
     told = _compare_tokenizers(replace(make_source(), tokenizer=ours), runtime)
     assert told.endswith("are equal; <|endoftext|> in a text is one token there, here it is plain text")
     assert len(ours.encode("<|endoftext|>")) == 7
+
+
+@pytest.mark.parametrize("name", ["hf", "safetensors"])
+def test_added_tokens_keep_their_flags(name: str, make_source, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    ranks = {bytes([byte]): byte for byte in range(256)}
+    added = [AddedToken("<a>", 257, rstrip=True), AddedToken("<a>b", 258, normalized=False), AddedToken("ab", 259)]
+    tokenizer = BpeTokenizer("bpe", ranks, special_tokens={"</s>": 256}, added_tokens=added)
+    model = GPT(make_source().config.model, tokenizer.vocab_size).eval().requires_grad_(requires_grad=False)
+    source = replace(make_source(), tokenizer=tokenizer, model=model)
+    (found,) = export_model(source, name, tmp_path / "out", quantize=None, now=NOW).agreements
+    assert "are equal" in found.tokenizer
+    assert load_hugging_face_tokenizer(tmp_path / "out").fingerprint == tokenizer.fingerprint
+    if name == "hf":
+        theirs = AutoTokenizer.from_pretrained(tmp_path / "out")
+        text = "ab <a>  x<a>b</s>"
+        assert theirs.encode(text, split_special_tokens=False) == [259, 32, 257, *b"x", 258, 256]
+        assert tokenizer.encode(text).tolist() == [259, 32, 257, *b"x", 258, *b"</s>"]
+        assert theirs.eos_token_id == 256
 
 
 @both

@@ -23,6 +23,7 @@ from tui_trainer.deploy.export.export import KINDS, export_model
 from tui_trainer.deploy.export.onnx_model import OnnxRuntime, PastRuntime
 from tui_trainer.deploy.export.source import load_source
 from tui_trainer.errors import UserError
+from tui_trainer.model import GPT
 
 both = pytest.mark.parametrize("architecture", ["gpt2", "modern"])
 
@@ -66,6 +67,23 @@ def test_any_batch_and_length(batch: int, length: int, folders, make_source) -> 
         logits, past = runtime.cached_logits(tokens[:, start : start + 3], past)
         parts.append(logits)
     np.testing.assert_allclose(np.concatenate(parts, 1), wanted, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "quantize"), [("hf", None), ("safetensors", None), ("onnx", "int8")])
+def test_the_exact_gelu_and_another_epsilon_are_exported(name, quantize, make_source, tmp_path: Path) -> None:
+    """An export that misses the network's own logits raises; weights of this size tell the forms apart."""
+    source = make_source()
+    config = source.config.model.model_copy(update={"activation": "gelu", "layer_norm_epsilon": 0.01})
+    weights = {key: part * (20 if "feed_forward." in key else 1) for key, part in source.model.state_dict().items()}
+    model = GPT(config, source.tokenizer.vocab_size).eval().requires_grad_(requires_grad=False)
+    model.load_state_dict(weights)
+    tokens = np.arange(16)[None]
+    for other in ({"activation": "gelu_tanh"}, {"layer_norm_epsilon": 1e-5}):
+        another = GPT(config.model_copy(update=other), source.tokenizer.vocab_size).eval()
+        another.load_state_dict(weights)
+        assert np.abs(own_logits(another, tokens) - own_logits(model, tokens)).max() > 2e-4
+    exact = replace(source, config=source.config.model_copy(update={"model": config}), model=model)
+    export_model(exact, name, tmp_path / "out", quantize=quantize, now=NOW)
 
 
 def test_int8_is_smaller_and_its_cost_is_on_the_card(folders, make_source) -> None:

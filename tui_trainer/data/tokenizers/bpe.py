@@ -11,13 +11,16 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from importlib.resources import files as package_files
 from typing import Any
 
 import numpy as np
 import tiktoken
 
-from tui_trainer.data.tokenizers.tokenizer import TABLE_FILE, Ids, Tokenizer, replace_surrogates
+from tui_trainer.data.tokenizers.added_tokens import AddedToken, AddedTokens
+from tui_trainer.data.tokenizers.merges import to_letters
+from tui_trainer.data.tokenizers.tokenizer import FORMAT_VERSION, TABLE_FILE, Ids, Tokenizer, replace_surrogates
 from tui_trainer.errors import UserError
 
 GPT2_PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"""
@@ -40,6 +43,7 @@ class BpeTokenizer(Tokenizer):
         ranks: Ranks,
         pattern: str = GPT2_PATTERN,
         special_tokens: Mapping[str, int] | None = None,
+        added_tokens: Sequence[AddedToken] = (),
     ) -> None:
         """Builds the encoder.
 
@@ -47,22 +51,34 @@ class BpeTokenizer(Tokenizer):
             kind: bpe or gpt2.
             ranks: token to id, in the order of the merges; all 256 bytes are tokens.
             pattern: the regular expression that cuts text into words.
-            special_tokens: token to id, of tokens that no text encodes to; None: those of the kind. All ids
-                together are 0 to n - 1.
+            special_tokens: token to id, of tokens that no text encodes to; None: those of the kind.
+            added_tokens: what is one token before any other rule; its id may be that of a rank. All ids together are
+                0 to n - 1.
         """
         self.kind = kind
         self.ranks = ranks
         self.pattern = pattern
         self.special_tokens = _own_special_tokens(kind, ranks) if special_tokens is None else dict(special_tokens)
-        self.vocab_size = len(ranks) + len(self.special_tokens)
+        self.added_tokens = tuple(added_tokens)
+        beside = {token.content: token.id for token in beside_ranks(self.added_tokens, ranks)}
+        self.vocab_size = len(ranks) + len(self.special_tokens) + len(beside)
         self.token_byte_lengths = np.zeros(self.vocab_size, np.int64)
         self.token_byte_lengths[list(ranks.values())] = [len(token) for token in ranks]
+        self.token_byte_lengths[list(beside.values())] = [len(content.encode()) for content in beside]
+        self._added = AddedTokens(self.added_tokens)
+        # tiktoken would look for its special tokens in the order of a hash, so it only decodes them.
         self._encoding = tiktoken.Encoding(
-            kind, pat_str=pattern, mergeable_ranks=ranks, special_tokens=self.special_tokens
+            kind, pat_str=pattern, mergeable_ranks=ranks, special_tokens=self.special_tokens | beside
         )
 
     def encode(self, text: str) -> Ids:
-        return np.array(self._encoding.encode_ordinary(replace_surrogates(text)), np.uint32)
+        ids: list[int] = []
+        for part in self._added.split(replace_surrogates(text)):
+            ids += [part.id] if isinstance(part, AddedToken) else self._encoding.encode_ordinary(part)
+        return np.array(ids, np.uint32)
+
+    def may_cut(self, text: str, place: int) -> bool:
+        return self._added.may_cut(text, place)
 
     def decode_bytes(self, ids: Sequence[int]) -> bytes:
         return self._encoding.decode_bytes(ids)
@@ -72,7 +88,20 @@ class BpeTokenizer(Tokenizer):
         content: dict[str, Any] = {"pattern": self.pattern, "ranks_sha256": hashlib.sha256(ranks).hexdigest()}
         if self.special_tokens != _own_special_tokens(self.kind, self.ranks):
             content["special_tokens"] = self.special_tokens
+        if self.added_tokens:
+            content |= {
+                "format_version": FORMAT_VERSION,
+                "added_tokens": [asdict(token) for token in self.added_tokens],
+            }
         return {RANKS_FILE: ranks, TABLE_FILE: self._table(**content)}
+
+
+def beside_ranks(added: Sequence[AddedToken], ranks: Ranks) -> list[AddedToken]:
+    """The added tokens with an id of their own; the others are tokens of the table, spelt in its letters."""
+    if not added:
+        return []
+    table = {rank: token for token, rank in ranks.items()}
+    return [token for token in added if token.id not in table or to_letters(table[token.id]) != token.content]
 
 
 def _own_special_tokens(kind: str, ranks: Ranks) -> dict[str, int]:
@@ -126,8 +155,8 @@ def write_ranks(ranks: Ranks) -> bytes:
     return b"".join(base64.b64encode(token) + b" %d\n" % rank for token, rank in in_order)
 
 
-def read_ranks(content: bytes, special_ids: Iterable[int] = ()) -> Ranks:
-    """Reads a table back; `special_ids` are those among 0 to n - 1 that belong to no text.
+def read_ranks(content: bytes, special_ids: Iterable[int] = (), added: Sequence[AddedToken] = ()) -> Ranks:
+    """Reads a table back; `special_ids` and those of `added` are the others among 0 to n - 1.
 
     Raises:
         ValueError: when it is not a complete one; tiktoken would panic over it.
@@ -139,7 +168,7 @@ def read_ranks(content: bytes, special_ids: Iterable[int] = ()) -> Ranks:
             ranks[base64.b64decode(token, validate=True)] = int(rank)
         except binascii.Error as error:
             raise ValueError("not base64") from error
-    check_ids([*ranks.values(), *special_ids])
+    check_ids([*ranks.values(), *special_ids, *(token.id for token in beside_ranks(added, ranks))])
     if any(bytes([byte]) not in ranks for byte in range(256)):
         raise ValueError("not every byte is a token")
     return ranks

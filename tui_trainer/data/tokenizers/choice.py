@@ -11,6 +11,7 @@ from typing import Any
 from tui_trainer.config import DataConfig
 from tui_trainer.data.corpus import Corpus
 from tui_trainer.data.text_files import printable
+from tui_trainer.data.tokenizers.added_tokens import AddedToken
 from tui_trainer.data.tokenizers.bpe import (
     RANKS_FILE,
     BpeTokenizer,
@@ -94,9 +95,9 @@ def _from_table(table: dict[str, Any], folder: Path) -> Tokenizer:
     if hashlib.sha256(content).hexdigest() != table["ranks_sha256"]:
         raise ValueError("the ranks have changed")
     special = table.get("special_tokens")
-    if special is None:
-        return BpeTokenizer(kind, read_ranks(content), str(table["pattern"]))
-    return BpeTokenizer(kind, read_ranks(content, special.values()), str(table["pattern"]), special)
+    added = [AddedToken.read(entry) for entry in table.get("added_tokens", ())]
+    ranks = read_ranks(content, () if special is None else special.values(), added)
+    return BpeTokenizer(kind, ranks, str(table["pattern"]), special, added)
 
 
 def _damaged(folder: Path) -> UserError:

@@ -48,6 +48,11 @@ def merges_of(ranks: Ranks) -> list[tuple[bytes, bytes]]:
     return [_last_pair(token, ranks, rank) for rank, token in longer]
 
 
+def spelt_by(merges: Iterable[tuple[str, ...]]) -> set[str]:
+    """Every token that merges make, the single bytes included; text encodes to no other one of a vocabulary."""
+    return {*byte_letters()}.union(*((left, right, left + right) for left, right in merges))
+
+
 def ranks_of(
     vocabulary: Mapping[str, int], merges: Iterable[tuple[str, str]], special: Iterable[str]
 ) -> dict[bytes, int]:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""The newest that is read; what version 1 can hold is written as version 1."""
 TABLE_FILE = "tokenizer.json"
 
 Ids = npt.NDArray[np.uint32]
@@ -47,6 +48,10 @@ class Tokenizer(ABC):
         clean = replace_surrogates(text)
         return self.encode(clean).tolist(), sum(was != now for was, now in zip(text, clean, strict=True))
 
+    def may_cut(self, text: str, place: int) -> bool:
+        """Whether a text may be encoded in two pieces, cut before the white space at `place`: see `last_word_end`."""
+        return True
+
     @abstractmethod
     def files(self) -> dict[str, bytes]:
         """Everything `load_tokenizer` needs, by file name."""
@@ -73,7 +78,7 @@ class Tokenizer(ABC):
                 raise
 
     def _table(self, **content: Any) -> bytes:
-        head = {"format_version": FORMAT_VERSION, "kind": self.kind, "vocab_size": self.vocab_size}
+        head = {"format_version": 1, "kind": self.kind, "vocab_size": self.vocab_size}
         return json.dumps({**head, **content}, indent=1).encode()
 
 

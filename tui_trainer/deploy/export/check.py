@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from tui_trainer.data.tokenizers.added_tokens import AddedToken
 from tui_trainer.deploy.export.source import Source
 from tui_trainer.errors import UserError
 from tui_trainer.model import GPT
@@ -20,6 +21,7 @@ TOLERANCE = 1e-4
 USUAL_LOGIT = 10.0
 GREEDY_TOKENS = 24
 SAMPLE = "Hello, world! 안녕하세요 😀\n\tdef f(x):  return x**2  # don't\n"
+MOST_ADDED_TOKENS = 100
 DEFAULT_PROMPT = "The "
 
 Ids = npt.NDArray[np.int64]
@@ -125,11 +127,13 @@ def _distance(ours: Logits, theirs: Logits) -> float:
 
 
 def _compare_tokenizers(source: Source, runtime: Runtime) -> str:
-    """Ids of a text with Korean, emoji and code."""
-    theirs = runtime.encode(SAMPLE)
+    """Ids of a text with Korean, emoji and code, and with tokens that somebody added."""
+    added: tuple[AddedToken, ...] = getattr(source.tokenizer, "added_tokens", ())
+    text = SAMPLE + " a".join(token.content for token in added[:MOST_ADDED_TOKENS])
+    theirs = runtime.encode(text)
     if theirs is None:
         return "not compared"
-    ours = source.tokenizer.encode(SAMPLE).tolist()
+    ours = source.tokenizer.encode(text).tolist()
     if ours != theirs:
         place = next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), len(ours))
         raise UserError(f"{runtime.name}: the tokenizer gives other ids from token {place} on; nothing was exported")

@@ -11,14 +11,15 @@ import numpy as np
 import torch
 
 from tui_trainer.data.tokenizers import GPT2_PATTERN, BpeTokenizer
-from tui_trainer.data.tokenizers.merges import merges_of, ranks_of, to_letters
+from tui_trainer.data.tokenizers.added_tokens import AddedToken
+from tui_trainer.data.tokenizers.bpe import beside_ranks
+from tui_trainer.data.tokenizers.merges import merges_of, ranks_of, spelt_by, to_letters
 from tui_trainer.deploy.export.check import Ids, Logits, continue_by_logits, own_logits
 from tui_trainer.deploy.export.hugging_face import end_of_text
 from tui_trainer.deploy.export.optional_packages import require
 from tui_trainer.deploy.export.source import Source
 from tui_trainer.errors import UserError
 from tui_trainer.model import GPT
-from tui_trainer.model.layouts import LAYER_NORM_EPS
 
 MODEL_FILE = "model.gguf"
 PLACES = {
@@ -32,7 +33,7 @@ PLACES = {
 TOP = {"wte": "token_embd", "wpe": "position_embd", "final_norm": "output_norm"}
 
 TOKENIZER_FIELDS = ("tokens", "token_type", "merges")
-NORMAL_TOKEN = 1
+CONTROL_TOKEN, USER_DEFINED_TOKEN = 3, 4
 
 _NAME = re.compile(r"(?:blocks\.(\d+)\.)?(.+)\.(weight|bias)")
 
@@ -109,13 +110,44 @@ def _writable_tokenizer(source: Source) -> BpeTokenizer:
             "--format gguf: llama.cpp has no such network as architecture = modern\n"
             "export it with --format hf or onnx, or train with model.architecture = gpt2"
         )
+    if source.config.model.activation == "gelu":
+        raise UserError(
+            "--format gguf: llama.cpp computes GPT-2's GELU in its tanh form, and this model has activation = gelu\n"
+            "export it with --format hf or onnx"
+        )
     tokenizer = source.tokenizer
     if not isinstance(tokenizer, BpeTokenizer) or tokenizer.pattern != GPT2_PATTERN:
         raise UserError(
             f"--format gguf: llama.cpp has no tokenizer such as {tokenizer.kind}\n"
             "export it with --format hf or onnx, or train with data.tokenizer = bpe or gpt2"
         )
+    if unwritable := _find_unwritable(tokenizer):
+        raise UserError(
+            f"--format gguf: llama.cpp would not find the added token {unwritable.content!r:.60} as it is found here\n"
+            "export it with --format hf or onnx"
+        )
     return tokenizer
+
+
+def _find_unwritable(tokenizer: BpeTokenizer) -> AddedToken | None:
+    """The first added token that llama.cpp would look for in another way, if any.
+
+    It knows no flags, takes the longest anywhere before the leftmost, and takes a byte's letter for the letter.
+    """
+    added = tokenizer.added_tokens
+    beside = beside_ranks(added, tokenizer.ranks)
+    starts: dict[str, set[str]] = {}
+    for token in added:
+        for length in range(1, len(token.content)):
+            starts.setdefault(token.content[:length], set()).add(token.content)
+    for token in added:
+        content = token.content
+        has_flags = token.lstrip or token.rstrip or token.single_word or token.normalized is not added[0].normalized
+        is_overlapping = any(starts.get(content[place:], set()) - {content} for place in range(1, len(content)))
+        is_letter = token not in beside and to_letters(content.encode()) != content
+        if has_flags or is_overlapping or is_letter:
+            return token
+    return None
 
 
 def _add_shape(writer: Any, source: Source) -> None:
@@ -127,7 +159,7 @@ def _add_shape(writer: Any, source: Source) -> None:
     writer.add_feed_forward_length(4 * model.n_embd)
     writer.add_block_count(model.n_layer)
     writer.add_head_count(model.n_head)
-    writer.add_layer_norm_eps(LAYER_NORM_EPS)
+    writer.add_layer_norm_eps(model.layer_norm_epsilon)
     writer.add_file_type(gguf.LlamaFileType.ALL_F32)
 
 
@@ -135,11 +167,14 @@ def _add_tokenizer(writer: Any, tokenizer: BpeTokenizer) -> None:
     gguf: Any = import_module("gguf")
     letters = {rank: to_letters(token) for token, rank in tokenizer.ranks.items()}
     special = {index: token for token, index in tokenizer.special_tokens.items()}
-    kind = gguf.TokenType
-    kinds = [kind.CONTROL if index in special else kind.NORMAL for index in range(tokenizer.vocab_size)]
+    added = {token.id: token.content for token in tokenizer.added_tokens}
+    kinds = [gguf.TokenType.NORMAL] * tokenizer.vocab_size
+    for places, kind in ((special, gguf.TokenType.CONTROL), (added, gguf.TokenType.USER_DEFINED)):
+        for index in places:
+            kinds[index] = kind
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
-    writer.add_token_list([token for _, token in sorted((letters | special).items())])
+    writer.add_token_list([token for _, token in sorted((letters | special | added).items())])
     writer.add_token_types(kinds)
     merges = [f"{to_letters(left)} {to_letters(right)}" for left, right in merges_of(tokenizer.ranks)]
     if not merges:
@@ -162,6 +197,7 @@ def _check_metadata(reader: Any, source: Source) -> None:
         "gpt2.feed_forward_length": 4 * model.n_embd,
         "gpt2.block_count": model.n_layer,
         "gpt2.attention.head_count": model.n_head,
+        "gpt2.attention.layer_norm_epsilon": float(np.float32(model.layer_norm_epsilon)),
         "tokenizer.ggml.model": "gpt2",
         "tokenizer.ggml.pre": "gpt-2",
     }
@@ -173,7 +209,9 @@ def _check_metadata(reader: Any, source: Source) -> None:
 
 def _read_tokenizer(reader: Any) -> BpeTokenizer:
     tokens, kinds, merges = (reader.get_field(f"tokenizer.ggml.{name}").contents() for name in TOKENIZER_FIELDS)
-    special = {token: index for index, token in enumerate(tokens) if kinds[index] != NORMAL_TOKEN}
     vocabulary = {token: index for index, token in enumerate(tokens)}
-    ranks = ranks_of(vocabulary, [tuple(merge.split(" ")) for merge in merges], special)
-    return BpeTokenizer("bpe", ranks, GPT2_PATTERN, special)
+    pairs = [tuple(merge.split(" ")) for merge in merges]
+    special = {token: index for token, index in vocabulary.items() if kinds[index] == CONTROL_TOKEN}
+    added = [AddedToken(token, index) for token, index in vocabulary.items() if kinds[index] == USER_DEFINED_TOKEN]
+    ranks = ranks_of(vocabulary, pairs, {*special, *(token.content for token in added)} - spelt_by(pairs))
+    return BpeTokenizer("bpe", ranks, GPT2_PATTERN, special, added)
