@@ -31,7 +31,8 @@ from tui_trainer.training.comparison import Compared
 from tui_trainer.training.launch import NewRun, ResumedRun
 from tui_trainer.training.weights import fingerprint
 
-FEW = ["training.max_steps=4", "training.batch_size=4", "training.micro_batch_size=2", "training.eval_interval=2"]
+FEW = ["training.max_steps=4", "training.warmup_steps=1", "training.batch_size=4", "training.micro_batch_size=2"]
+FEW += ["training.eval_interval=2"]
 QUICK = [*FEW, "sampling.prompts=[]"]
 
 

@@ -38,7 +38,7 @@ def summary_lines(follower: RunFollower) -> list[str]:
             f"  best evaluation  step {best.step:>8,}   train loss {numbers.loss(best.train_eval_loss)}"
             f"   val loss {numbers.loss(best.val_loss)}   val perplexity {numbers.perplexity(best.val_perplexity)}"
         )
-    elif (best_loss := follower.run.best_metrics().get("val_loss")) is not None:
+    elif not (last and last.is_noise) and (best_loss := follower.run.best_metrics().get("val_loss")) is not None:
         lines.append(f"  best checkpoint                                      val loss {numbers.loss(best_loss)}")
     lines.append(f"  run       {shlex.quote(str(follower.run.path))}")
     lines += [f"  {name:<8}  {command}" for name, command in ways_on(follower).items()]

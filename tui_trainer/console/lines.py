@@ -176,7 +176,8 @@ class LineFormatter:
             patience=training.early_stop_patience,
             min_delta=training.early_stop_min_delta,
         )
-        return "" if state.standing_advice else f"  {verdict.text}"
+        is_told = state.standing_advice or (state.evaluation and state.evaluation.is_noise)
+        return "" if is_told else f"  {verdict.text}"
 
 
 def _worth(event: EvaluationCompleted) -> str:

@@ -138,12 +138,12 @@ def check_lengths(split: TokenSplit, config: RunConfig, corpus_name: str) -> Non
     needed, found = config.model.context_length + 1, len(split.train)
     fraction = config.data.val_fraction
     if found < needed:
-        remedy = f"use more text, or lower data.val_fraction = {fraction:g}"
+        remedy = f"{_shorter_context(found)}use more text, or lower data.val_fraction = {fraction:g}"
         if repetition := explain_repetition(split, config):
             remedy = ": ".join(repetition)
         raise UserError(
             f"{corpus_name}: the training part has {found} tokens, context_length = {needed - 1} needs {needed}\n"
-            f"{_shorter_context(found)}{remedy}"
+            f"{remedy}"
         )
     if len(split.val) < 2:
         raise UserError(

@@ -73,6 +73,8 @@ class PromptPanel(Vertical):
         self._open_writer: Callable[[], Writer] | None = None
         self._is_paced: Callable[[], bool] = lambda: False
         self._has_checkpoint = False
+        self._is_noise = False
+        """Whether the validation loss says nothing, so that the newest checkpoint is used."""
         self._was_asked = False
         self._is_refused = False
         self._subtitle = ""
@@ -107,6 +109,7 @@ class PromptPanel(Vertical):
         if not self._was_asked:
             self._answer.show_sample(state.sample)
         self._has_checkpoint = state.best_checkpoint_step is not None
+        self._is_noise = state.evaluation is not None and state.evaluation.is_noise
         if not self._has_checkpoint:
             self._say("no checkpoint yet: nothing can speak")
         elif self._generation is None or not self._generation.is_running:
@@ -182,7 +185,8 @@ class PromptPanel(Vertical):
         self._say_speaker(speaker.step, speaker.val_loss, additions)
 
     def _say_speaker(self, step: int, val_loss: float | None, additions: str = "") -> None:
-        self._say(f"speaks from step {step:,}, val {numbers.loss(val_loss)}{additions or ' (best)'}")
+        additions = additions or (" (newest)" if self._is_noise else " (best)")
+        self._say(f"speaks from step {step:,}, val {numbers.loss(val_loss)}{additions}")
 
     def _say(self, subtitle: str) -> None:
         """A border is repainted whenever its title is set, so it is set only when it changes."""
