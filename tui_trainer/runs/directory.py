@@ -91,6 +91,12 @@ class RunDirectory:
         """
         return parse_config(read_toml(self.config_file), str(self.config_file))
 
+    @property
+    def saved_step(self) -> int | None:
+        """The step of the last checkpoint; None while there is none."""
+        step = (read_json(self.checkpoints / "last.json") or {}).get("step")
+        return step if isinstance(step, int) else None
+
     def best_metrics(self) -> dict[str, float]:
         """What was measured of the best checkpoint, or an empty table when there is none."""
         step = (read_json(self.checkpoints / "best.json") or {}).get("step")
