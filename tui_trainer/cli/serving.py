@@ -20,6 +20,7 @@ from tui_trainer.runs.catalogue import find_base, is_run, model_name, name_of
 from tui_trainer.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
+    from tui_trainer.deploy.server.access_log import LogLines
     from tui_trainer.deploy.server.engine import Engine, Writer
 
 ENDING_SECONDS = 1
@@ -45,22 +46,23 @@ class Source:
 
 
 def serve(name: str, host: str, port: int, key_file: Path | None, allowed_hosts: list[str]) -> int:
-    """Serves until a signal comes. Returns the exit code.
+    """Serves until a signal comes, or the engine dies. Returns the exit code.
 
     Raises:
         UserError: when there is nothing to serve, or nowhere to serve it.
     """
     _require_packages()
+    from tui_trainer.deploy.server.access_log import LogLines
     from tui_trainer.deploy.server.address import open_socket, read_key
     from tui_trainer.deploy.server.engine import Engine
     from tui_trainer.deploy.server.limits import Limits
 
     source = find_source(name)
     key = read_key(key_file, os.environ)
-    limits = Limits()
+    log, limits = LogLines(), Limits()
     with open_socket(host, port, has_key=key is not None) as listener:
-        engine = Engine(source.open, TrainingWatch(source.place).is_training, limits)
-        return _serve(source, engine, listener, key, [host, *allowed_hosts])
+        engine = Engine(source.open, TrainingWatch(source.place).is_training, limits, log.say)
+        return _serve(source, engine, listener, key, [host, *allowed_hosts], log)
 
 
 def find_source(name: str) -> Source:
@@ -81,14 +83,15 @@ def _require_packages() -> None:
         raise UserError(f"serving needs the package {error.name}\npip install 'tui-trainer[serve]'") from error
 
 
-def _serve(source: Source, engine: Engine, listener: socket.socket, key: str | None, hosts: list[str]) -> int:
-    from tui_trainer.deploy.server.access_log import LogLines
+def _serve(
+    source: Source, engine: Engine, listener: socket.socket, key: str | None, hosts: list[str], log: LogLines
+) -> int:
     from tui_trainer.deploy.server.address import url_of
     from tui_trainer.deploy.server.app import ServedModel, make_app
     from tui_trainer.deploy.server.connection import make_server
     from tui_trainer.deploy.server.limits import Limits
 
-    log, limits = LogLines(), Limits()
+    limits = Limits()
     app = make_app(ServedModel(source.name, int(time.time()), engine), limits, hosts, key, log)
     server = make_server(app, limits, log, ENDING_SECONDS + 1)
 
@@ -99,16 +102,20 @@ def _serve(source: Source, engine: Engine, listener: socket.socket, key: str | N
 
     with SignalWatcher(stop, lambda: engine.finish(ENDING_SECONDS), lambda: None, lambda: False) as signals:
         try:
-            engine.start()
+            engine.start(on_death=stop)
         except UserError:
             if signals.received is None:
                 raise
         else:
             _greet(source, engine, url_of(listener), has_key=key is not None)
             server.run(sockets=[listener])
+        if engine.has_died:
+            log.say("the engine has ended, and the server with it")
         engine.close()
         engine.join(ENDING_SECONDS)
         log.drain(1.0)
+    if engine.has_died:
+        return 1
     return 128 + signals.received if signals.received else 0
 
 
