@@ -127,7 +127,11 @@ def serve(
     ] = None,
     allowed_hosts: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option("--allow-host", metavar="NAME", help="A name clients may call it by; may be given again."),
+        typer.Option("--allow-host", metavar="NAME", help="A host name clients may use; may be given again."),
+    ] = None,
+    names: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--name", metavar="NAME", help="What clients call the model; may be given again."),
     ] = None,
 ) -> None:
     """Answer over HTTP as OpenAI's API does.
@@ -136,4 +140,4 @@ def serve(
     """
     from tui_trainer.cli import serving
 
-    raise typer.Exit(serving.serve(source, host, port, api_key_file, allowed_hosts or []))
+    raise typer.Exit(serving.serve(source, host, port, api_key_file, allowed_hosts or [], names or []))

@@ -88,7 +88,7 @@ async def test_at_most_one_token_after_the_client_left(stepped):
 
 async def test_who_leaves_the_line_makes_room(stepped):
     engine, _ = stepped
-    jobs = [job_of("a") for _ in range(18)]
+    jobs = [job_of("a") for _ in range(Limits().slots + Limits().waiting)]
     for job in jobs:
         engine.submit(job)
     assert engine.is_full()

@@ -65,6 +65,36 @@ def test_the_access_log_is_one_harmless_line_each(server):
     assert "\x1b" not in server.log.read_text()
 
 
+def test_lasting_names(serve: Serve, tiny_run):
+    """As with vLLM's --served-model-name: the names that are given, in their order, and no other."""
+    server = serve(tiny_run, "--name", "novel", "--name", "org/novel:1", "--name", "novel")
+    assert ", step 4 answers as novel, org/novel:1 at http" in server.greeting
+    with server.client() as client:
+        assert [model.id for model in client.models.list().data] == ["novel", "org/novel:1"]
+        for name in ("novel", "org/novel:1"):
+            assert client.models.retrieve(name).id == name
+            assert client.completions.create(model=name, prompt="a", max_tokens=1).model == name
+    assert server.post({"model": tiny_run.run_id, "prompt": "a"}).error["code"] == "model_not_found"
+    command = server.greeting.splitlines()[1]
+    answer = subprocess.run(f"{command} -s", shell=True, capture_output=True, text=True, timeout=30)
+    assert json.loads(answer.stdout)["model"] == "novel"
+    assert server.end() == 130
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "\x1b[2J", "x" * 257])
+def test_names_that_no_client_could_use(tiny_run, name):
+    with pytest.raises(UserError, match="--name"):
+        find_source(str(tiny_run.path), [name])
+
+
+def test_a_missing_package_is_installed_as_the_readme_says(monkeypatch, tiny_run):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    with pytest.raises(UserError, match="serving needs the uvicorn package") as caught:
+        serve_here(str(tiny_run.path), "127.0.0.1", 0, None, [])
+    command = str(caught.value).split("folder: ")[1]
+    assert f"\n{command} " in (Path(__file__).parents[3] / "README.md").read_text()
+
+
 def test_it_ends_in_order_while_somebody_listens(serve: Serve, tiny_run):
     server = serve(tiny_run)
     body = json.dumps({"model": server.model, "prompt": ["a"] * 8, "n": 4, "max_tokens": 512, "stream": True}).encode()
