@@ -42,7 +42,7 @@ def generate(
     ] = None,
     max_new_tokens: Annotated[Optional[int], typer.Option(help="Tokens to generate.")] = None,  # noqa: UP045
     seed: Annotated[Optional[int], typer.Option(help="The same seed gives the same text.")] = None,  # noqa: UP045
-    samples: Annotated[int, typer.Option(help="So many texts, written at once.")] = 1,
+    samples: Annotated[int, typer.Option(help="So many texts, written at once, each below a line === 1 of N ===.")] = 1,
     checkpoint: Annotated[str, typer.Option(metavar="best|last", help="Which checkpoint of a run speaks.")] = "best",
     is_unpaced: Annotated[
         bool, typer.Option("--unpaced", help="At full speed also while something trains here, which slows it down.")
