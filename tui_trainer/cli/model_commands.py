@@ -89,14 +89,21 @@ def export(
 
 
 def compare(
-    run: RunName,
+    run: Model,
+    words: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(
+            metavar="[RUN|MODEL_DIR] [PROMPT]...",
+            help="What to compare it with, left out: its base; and what both go on from, left out: the run's own.",
+        ),
+    ] = None,
     prompts: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Argument(metavar="[PROMPT]...", help="What both go on from; left out: the run's own."),
+        typer.Option("--prompt", metavar="TEXT", help="A prompt, also if it names a run; may be given again."),
     ] = None,
     other: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--with", metavar="RUN|MODEL_DIR", help="Compare with this one instead of its base."),
+        typer.Option("--with", metavar="RUN|MODEL_DIR", help="The same as a second RUN|MODEL_DIR."),
     ] = None,
     temperature: Annotated[Optional[float], typer.Option(help="0: always the likeliest token.")] = None,  # noqa: UP045
     max_new_tokens: Annotated[Optional[int], typer.Option(help="Tokens to generate.")] = None,  # noqa: UP045
@@ -104,7 +111,7 @@ def compare(
     checkpoint: Annotated[str, typer.Option(metavar="best|last", help="Which checkpoint of RUN speaks.")] = "best",
     data: TextPlace = None,
 ) -> None:
-    """Show a fine-tuned run and its base side by side.
+    """Show a fine-tuned run and its base, or any two models, side by side.
 
     Perplexity on the run's validation text, how far the weights moved, and what both make of the same prompts.
     """
@@ -112,7 +119,7 @@ def compare(
 
     changes = {"temperature": temperature, "max_new_tokens": max_new_tokens, "seed": seed}
     chosen = {name: value for name, value in changes.items() if value is not None}
-    comparing.compare(run, prompts or [], other, checkpoint, chosen, data or [])
+    comparing.compare([run, *(words or [])], prompts or [], other, checkpoint, chosen, data or [])
 
 
 def serve(
