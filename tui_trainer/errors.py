@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import difflib
 
+INSTALL_EXTRAS = "from tui-trainer's source folder: pip install -c constraints.txt '.[export,serve]'"
+"""tui-trainer is on no package registry: it is installed from a checkout."""
+
 
 class UserError(Exception):
     """A mistake that the person at the keyboard can mend.

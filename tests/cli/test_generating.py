@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from dataclasses import replace
@@ -71,6 +72,18 @@ def test_a_training_on_this_machine_comes_first(run, other_run, asked, samples, 
         f"{other_run.run_id} trains here, so 20 tokens a second; --unpaced writes faster and slows the training down\n"
     )
     assert "[" not in told.out[: 2 * len("ab")], "a pipe gets no decoration"
+
+
+@pytest.mark.parametrize("has_terminal", [True, False])
+def test_one_sees_where_a_text_ends_and_the_next_begins(run, capsys, monkeypatch, has_terminal):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: has_terminal)
+    settings = {"max_new_tokens": 40, "seed": 1, "temperature": 2.0}
+    print_text(str(run.path), "a\n\n=== b", settings, "best", 3, is_paced=True)
+    head, *texts = re.split(r"^=== [123] of 3 ===\n", capsys.readouterr().out, flags=re.MULTILINE)
+    assert head == "" and len(set(texts)) == 3
+    assert all(text.startswith("a\n\n=== b") and text.endswith("\n") for text in texts)
+    print_text(str(run.path), "a", settings, "best", 1, is_paced=True)
+    assert capsys.readouterr().out.startswith("a"), "one text stands alone"
 
 
 def test_unpaced_takes_what_it_can_but_does_not_wait_for_the_threads_of_a_training(run, other_run, asked):

@@ -102,6 +102,68 @@ def test_on_a_terminal_they_stand_in_two_columns(run_cli, tuned, monkeypatch):
     assert max(map(cell_len, output.splitlines())) <= 80
 
 
+@pytest.fixture
+def other(run_cli) -> str:
+    """The id of a run that has nothing to do with the base."""
+    settings = [part for name, value in TINY.items() for part in ("--set", f"{name}={value}")]
+    made = run_cli("train", "quick-test", "--headless", "--data", "other.txt", *settings, "--set", "training.seed=5")
+    assert made[0] == 0, made
+    (path,) = places.runs_root().iterdir()
+    return path.name
+
+
+def heads_of(output: str) -> list[list[str]]:
+    return [line.split() for line in output.splitlines() if line][:2]
+
+
+def test_a_word_that_names_a_model_is_one_and_any_other_a_prompt(run_cli, base, other):
+    base_id = json.loads((base / "run.json").read_text())["id"]
+    code, output, errors = run_cli("compare", "base", other, "The lambda", "--prompt", other, "--prompt", "base")
+    assert code == 0, errors
+    assert heads_of(output) == [[base_id, other], ["step", "6", "6"]], "not base and tuned"
+    assert re.findall(r"^prompt: (.*)", output, re.MULTILINE) == ["The lambda", other, "base"]
+    assert len(re.findall(rf"^{base_id}: ", output, re.MULTILINE)) == 3
+    assert not re.search(r"^(base|tuned)", output, re.MULTILINE)
+    assert "weights differ by" in output and "moved" not in output + errors
+    assert f"both read the validation text of {base_id}" in errors
+    named = run_cli("compare", "base", "The lambda", "--prompt", other, "--with", other, "--prompt", "base")
+    assert named[1:] == (output, errors)
+    code, output, _ = run_cli("compare", other, "Once", "base", "upon")
+    assert code == 0 and heads_of(output)[0] == [other, base_id]
+    assert re.findall(r"^prompt: (.*)", output, re.MULTILINE) == ["Once", "upon"]
+
+
+def test_a_base_and_its_run_are_known_in_either_order(run_cli, base, tuned):
+    alone = run_cli("compare", "tuned", "The ")
+    assert alone[0] == 0 and heads_of(alone[1])[0] == ["base", "tuned"]
+    assert run_cli("compare", "tuned", "base", "The ") == alone
+    assert run_cli("compare", "base", "tuned", "The ") == alone
+    base.rename("moved")
+    assert heads_of(run_cli("compare", "tuned", "moved", "The ")[1]) == heads_of(alone[1])
+
+
+def test_a_folder_with_a_model_beside_a_run(run_cli, base, other):
+    assert run_cli("export", "base", "--format", "safetensors", "--out", "exported")[0] == 0
+    for words in (("exported", other), (other, "exported")):
+        code, output, errors = run_cli("compare", *words, "The ")
+        assert code == 0 and heads_of(output)[0] == [*words], errors
+        assert f"both read the validation text of {other}" in errors
+
+
+@pytest.mark.parametrize(
+    "word", ["", " ", ".", "own.txt", "folder", "a\nb", "x" * 5000, "runs/none", "2026", "é" * 300]
+)
+def test_what_names_no_model_is_a_prompt(run_cli, base, word):
+    Path("folder").mkdir()
+    code, output, errors = run_cli("compare", "base", "--with", "base", word)
+    assert code == 0 and f"\nprompt: {word}".replace("a\nb", "a⏎b") in output, errors
+
+
+def test_a_prompt_as_long_as_an_argument_can_be(run_cli, base):
+    code, _, errors = run_cli("compare", "base", "base", "lorem " * 20_000)
+    assert code == 0 and "only the last 16 tokens fit" in errors
+
+
 def test_what_is_gone_is_said(run_cli, base, tuned):
     Path("other.txt").rename("moved.txt")
     code, output, errors = run_cli("compare", "tuned")
@@ -128,13 +190,20 @@ def test_what_is_gone_is_said(run_cli, base, tuned):
         (("train", "finetune", "--from", "own.txt"), "name the folder it is in"),
         (("train", "finetune", "--from", "base", "--set", "model.n_layer=3"), "the base decides that"),
         (("train", "small", "--from", "base"), "--set model.context_length=16"),
-        (("compare", "base"), "--with RUN|MODEL_DIR"),
+        (("compare", "base"), "name one beside it: compare"),
+        (("compare", "base", "20260101-120000-small"), "a prompt that looks like a run: --prompt"),
+        (("compare", "base", "runs/20260101-120000-small-2", "The"), "no such run"),
+        (("compare", "base", "base", "base"), "two can be compared"),
+        (("compare", "base", "onnx-export"), "an export for onnxruntime"),
+        (("compare", "nothing"), "no such run"),
         (("compare", "base", "--checkpoint", "worst"), "best or last"),
         (("compare", "base", "--temperature", "-1"), "temperature"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, tuple) else "",
 )
 def test_a_mistake_is_named_in_a_line_or_three(run_cli, base, arguments, said):
+    Path("onnx-export").mkdir()
+    Path("onnx-export", "export.json").write_text('{"format": "onnx"}')
     code, _, errors = run_cli(*arguments)
     assert code == 2 and said in errors
     assert 1 <= len(errors.strip().splitlines()) <= 3

@@ -39,7 +39,8 @@ def print_text(
         prompt: None: the first one of the run's configuration.
         changes: settings that differ from the run's.
         checkpoint: best or last.
-        samples: how many texts; several are written at once, and shown when they are complete.
+        samples: how many texts; several are written at once, and shown when they are complete, each below a line
+            such as `=== 1 of 3 ===`.
         is_paced: whether a training on this machine comes first.
 
     Raises:
@@ -107,10 +108,9 @@ def _write_several(
     for pieces in generator.pieces_together(prompts, settings, tokens_per_second=pace):
         texts = [text + piece.text for text, piece in zip(texts, pieces, strict=True)]
     for number, text in enumerate(texts, 1):
-        _note(f"{number} of {len(texts)}")
-        # In a pipe an empty line parts them; on a terminal the note does.
-        sys.stdout.write(show(text) + ("\n" if sys.stdout.isatty() or number == len(texts) else "\n\n"))
-        sys.stdout.flush()
+        # An empty line would not do, in a pipe either: the texts have empty lines of their own.
+        sys.stdout.write(f"=== {number} of {len(texts)} ===\n{show(text)}\n")
+    sys.stdout.flush()
 
 
 def _note(text: str) -> None:

@@ -42,7 +42,7 @@ def generate(
     ] = None,
     max_new_tokens: Annotated[Optional[int], typer.Option(help="Tokens to generate.")] = None,  # noqa: UP045
     seed: Annotated[Optional[int], typer.Option(help="The same seed gives the same text.")] = None,  # noqa: UP045
-    samples: Annotated[int, typer.Option(help="So many texts, written at once.")] = 1,
+    samples: Annotated[int, typer.Option(help="So many texts, written at once, each below a line === 1 of N ===.")] = 1,
     checkpoint: Annotated[str, typer.Option(metavar="best|last", help="Which checkpoint of a run speaks.")] = "best",
     is_unpaced: Annotated[
         bool, typer.Option("--unpaced", help="At full speed also while something trains here, which slows it down.")
@@ -89,14 +89,21 @@ def export(
 
 
 def compare(
-    run: RunName,
+    run: Model,
+    words: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(
+            metavar="[RUN|MODEL_DIR] [PROMPT]...",
+            help="What to compare it with, left out: its base; and what both go on from, left out: the run's own.",
+        ),
+    ] = None,
     prompts: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Argument(metavar="[PROMPT]...", help="What both go on from; left out: the run's own."),
+        typer.Option("--prompt", metavar="TEXT", help="A prompt, also if it names a run; may be given again."),
     ] = None,
     other: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--with", metavar="RUN|MODEL_DIR", help="Compare with this one instead of its base."),
+        typer.Option("--with", metavar="RUN|MODEL_DIR", help="The same as a second RUN|MODEL_DIR."),
     ] = None,
     temperature: Annotated[Optional[float], typer.Option(help="0: always the likeliest token.")] = None,  # noqa: UP045
     max_new_tokens: Annotated[Optional[int], typer.Option(help="Tokens to generate.")] = None,  # noqa: UP045
@@ -104,7 +111,7 @@ def compare(
     checkpoint: Annotated[str, typer.Option(metavar="best|last", help="Which checkpoint of RUN speaks.")] = "best",
     data: TextPlace = None,
 ) -> None:
-    """Show a fine-tuned run and its base side by side.
+    """Show a fine-tuned run and its base, or any two models, side by side.
 
     Perplexity on the run's validation text, how far the weights moved, and what both make of the same prompts.
     """
@@ -112,7 +119,7 @@ def compare(
 
     changes = {"temperature": temperature, "max_new_tokens": max_new_tokens, "seed": seed}
     chosen = {name: value for name, value in changes.items() if value is not None}
-    comparing.compare(run, prompts or [], other, checkpoint, chosen, data or [])
+    comparing.compare([run, *(words or [])], prompts or [], other, checkpoint, chosen, data or [])
 
 
 def serve(
@@ -127,7 +134,11 @@ def serve(
     ] = None,
     allowed_hosts: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option("--allow-host", metavar="NAME", help="A name clients may call it by; may be given again."),
+        typer.Option("--allow-host", metavar="NAME", help="A host name clients may use; may be given again."),
+    ] = None,
+    names: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--name", metavar="NAME", help="What clients call the model; may be given again."),
     ] = None,
 ) -> None:
     """Answer over HTTP as OpenAI's API does.
@@ -136,4 +147,4 @@ def serve(
     """
     from tui_trainer.cli import serving
 
-    raise typer.Exit(serving.serve(source, host, port, api_key_file, allowed_hosts or []))
+    raise typer.Exit(serving.serve(source, host, port, api_key_file, allowed_hosts or [], names or []))

@@ -175,6 +175,6 @@ def test_what_llama_cpp_lacks_is_said(architecture, tokenizer, words, make_sourc
 
 def test_without_the_package_the_way_out_is_said(export, monkeypatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "gguf", None)
-    with pytest.raises(UserError, match=r"needs the gguf package\n.*tui-trainer\[export\]"):
+    with pytest.raises(UserError, match=r"needs the gguf package\n.*-c constraints.txt '\.\[export,serve\]'"):
         export("gguf", tmp_path / "out")
     assert list(tmp_path.iterdir()) == []

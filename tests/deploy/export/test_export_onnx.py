@@ -173,7 +173,7 @@ def test_a_graph_that_cannot_be_written_is_said(export, monkeypatch, tmp_path: P
 @pytest.mark.parametrize("package", onnx_model.PACKAGES)
 def test_a_missing_package_is_said(package: str, export, monkeypatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(UserError, match=rf"needs the {package} package\n.*tui-trainer\[export\]"):
+    with pytest.raises(UserError, match=rf"needs the {package} package\n.*-c constraints.txt '\.\[export,serve\]'"):
         export("onnx", tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 

@@ -41,7 +41,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
         processes.append(process)
         assert process.stdout
         greeting = process.stdout.readline() + process.stdout.readline()
-        assert "answers at" in greeting, log.read_text()
+        assert " answers " in greeting, log.read_text()
         return Server(process, greeting, log, key)
 
     yield start

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 from http.client import HTTPConnection
@@ -60,8 +61,8 @@ def test_what_is_no_json(server, body):
     ("field", "values"),
     [
         ("model", [None, 1, ["m"], {}, True, "m" * 300]),
-        ("prompt", [1, 1.5, True, {}, [], [[]], [None], ["a", 1], [1, "a"], [True], [1.0], [[1], "a"], ["a"] * 9]),
-        ("max_tokens", [0, -1, 1.5, "9", True, [], 4 * 128 + 1, 10**30]),
+        ("prompt", [1, 1.5, True, {}, [], [[]], [None], ["a", 1], [1, "a"], [True], [1.0], [[1], "a"], ["a"] * 2049]),
+        ("max_tokens", [0, -1, 1.5, "9", True, []]),
         ("temperature", [-0.1, 2.1, "1", True, [], 10**400]),
         ("top_p", [0, -1, 1.1, "1", True]),
         ("n", [0, 5, -1, 1.5, "2", True, 10**20]),
@@ -73,7 +74,7 @@ def test_what_is_no_json(server, body):
         ("logit_bias", [{str(token): 100 for token in range(50_000)}, [1], "x"]),
         ("logprobs", [5, 10**30, "x", True]),
         ("best_of", [10**9, "x", -1]),
-        ("top_k", [-1, 1.5, "x"]),
+        ("top_k", [-2, 1.5, "x"]),
         ("min_p", [-1, 2]),
         ("repetition_penalty", [0, -1, 11]),
     ],
@@ -146,9 +147,42 @@ def test_what_is_not_http_is_answered_in_the_same_shape(server):
     assert json.loads(body)["error"]["type"] == "invalid_request_error"
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "gzip, identity"])
+def test_a_compressed_body_is_refused_for_that_reason(server, encoding):
+    body = gzip.compress(json.dumps({"model": server.model, "prompt": "a"}).encode())
+    answer = server.post(body, content_encoding=encoding)
+    assert answer.status == 415 and "must not be compressed" in answer.error["message"]
+
+
+def test_a_body_that_says_it_is_not_compressed(server):
+    body = json.dumps({"model": server.model, "prompt": "a"}).encode()
+    assert server.post(body, content_encoding="Identity").status == 200
+
+
+def test_what_ordinary_clients_look_for_in_vain(server):
+    for method, path, words in (
+        ("POST", "/v1/chat/completions", "POST /v1/completions is there"),
+        ("GET", "/v1/chat/completions", "POST /v1/completions is there"),
+        ("POST", "/v1/responses", "POST /v1/completions is there"),
+        ("POST", "/completions", "base URL"),
+        ("GET", "/models", "base URL"),
+        ("POST", "/v1/embeddings", "GET / lists"),
+    ):
+        answer = server.ask(method, path, b"{}" if method == "POST" else None)
+        assert answer.status == 404 and words in answer.error["message"]
+
+
+def test_the_root_lists_the_addresses(server):
+    listed = server.ask("GET", "/").json
+    assert listed["models"] == [server.model]
+    for address in listed["addresses"]:
+        method, path = address.split()
+        assert server.ask(method, path.format(name=server.model), b"{}").status in (200, 415)
+
+
 def test_unknown_addresses_and_methods(server):
     for method, path, status in (
-        ("GET", "/", 404),
+        ("POST", "/", 405),
         ("GET", "/v1/chat/completions", 404),
         ("GET", "/v1/completions", 405),
         ("DELETE", "/v1/models", 405),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 
+import httpx2
 import openai
 import pytest
+import requests
 from served import CONTEXT
 
 
@@ -110,6 +112,40 @@ def test_a_prompt_that_does_not_fit(server):
         assert f"{CONTEXT} tokens" in answer.error["message"]
 
 
+@pytest.mark.parametrize("most", [4 * CONTEXT, 4 * CONTEXT + 1, 10**9, 10**30])
+def test_more_tokens_than_it_writes(server, most):
+    """A client that wants "as much as there is" gets as much as there is."""
+    answer = server.complete(max_tokens=most, temperature=0).json
+    assert answer["choices"][0]["finish_reason"] == "length"
+    assert answer["usage"]["completion_tokens"] == 4 * CONTEXT
+
+
+def test_top_k_minus_one_means_all(server):
+    texts = [server.complete(top_k=top_k, seed=1, temperature=2).json["choices"] for top_k in (-1, 0, None)]
+    assert texts[0] == texts[1] == texts[2]
+
+
+def test_a_thousand_prompts_in_one_list(server):
+    """They are written one after the other, and meanwhile others are answered."""
+    prompts = [f"{number}:" for number in range(1000)]
+    with server.client() as client:
+        stream = client.completions.create(model=server.model, prompt=prompts, max_tokens=2, echo=True, stream=True)
+        texts = [""] * 1000
+        for number, chunk in enumerate(stream):
+            if number % 500 == 0:
+                assert server.complete(max_tokens=1).status == 200
+            texts[chunk.choices[0].index] += chunk.choices[0].text
+        assert all(map(str.startswith, texts, prompts))
+        whole = client.completions.create(model=server.model, prompt=prompts[:20], max_tokens=2, n=2)
+    assert [choice.index for choice in whole.choices] == list(range(40)) and whole.usage.completion_tokens == 80
+
+
+@pytest.mark.parametrize("write_json", [requests.post, httpx2.post])
+def test_plain_http_clients(server, write_json):
+    answer = write_json(f"{server.base_url}/completions", json={"model": server.model, "prompt": "a"}, timeout=30)
+    assert answer.status_code == 200 and answer.json()["choices"][0]["text"]
+
+
 def test_unknown_fields_are_let_pass(server):
     assert server.complete(metadata={"a": [1, None]}, user="me", top_k=5, min_p=0.1).status == 200
     nothing = dict.fromkeys(("n", "stop", "echo", "seed", "logprobs", "logit_bias", "best_of", "suffix", "top_p"))
@@ -125,7 +161,7 @@ def test_what_it_cannot_do_is_said(server, field):
     assert answer.status == 400 and answer.error["param"] in field
 
 
-async def test_sixteen_streams_at_once(server):
+async def test_a_hundred_streams_at_once(server):
     async with openai.AsyncOpenAI(base_url=server.base_url, api_key="none", max_retries=0) as client:
 
         async def read(number: int) -> str:
@@ -134,5 +170,5 @@ async def test_sixteen_streams_at_once(server):
             )
             return "".join([chunk.choices[0].text async for chunk in stream])
 
-        texts = await asyncio.gather(*(read(number) for number in range(16)))
-    assert len(set(texts)) == 16 and min(map(len, texts)) > 20
+        texts = await asyncio.gather(*(read(number) for number in range(100)))
+    assert len(set(texts)) == 100 and min(map(len, texts)) > 20

@@ -15,6 +15,7 @@ from tui_trainer.deploy.server.engine import Engine
 from tui_trainer.deploy.server.job import Job, Part, Wish
 from tui_trainer.deploy.server.limits import Limits
 from tui_trainer.deploy.server.refusal import Refusal
+from tui_trainer.errors import UserError
 from tui_trainer.inference.generator import TextGenerator
 from tui_trainer.inference.settings import SamplingSettings
 from tui_trainer.runs.directory import RunDirectory
@@ -43,7 +44,7 @@ class SteppedGenerator(TextGenerator):
 @pytest.fixture
 def stepped(tiny_run):
     generator = SteppedGenerator(tiny_run)
-    engine = Engine(lambda: generator, lambda: False, Limits())
+    engine = Engine(lambda: generator, lambda: False, Limits(), print)
     engine.start()
     yield engine, generator
     engine.close()
@@ -87,7 +88,7 @@ async def test_at_most_one_token_after_the_client_left(stepped):
 
 async def test_who_leaves_the_line_makes_room(stepped):
     engine, _ = stepped
-    jobs = [job_of("a") for _ in range(18)]
+    jobs = [job_of("a") for _ in range(Limits().slots + Limits().waiting)]
     for job in jobs:
         engine.submit(job)
     assert engine.is_full()
@@ -150,7 +151,7 @@ async def test_it_is_sparing_while_somebody_trains(tiny_run, monkeypatch):
     for is_training in (False, True):
         tokens_on_one_core.append(0)
         generator = WatchedGenerator(tiny_run)
-        engine = Engine(lambda: generator, lambda: is_training, Limits())  # noqa: B023
+        engine = Engine(lambda: generator, lambda: is_training, Limits(), print)  # noqa: B023
         engine.start()
         assert generator.was_alone is not is_training
         job = job_of("a", tokens=10)
@@ -167,7 +168,7 @@ async def test_it_is_sparing_while_somebody_trains(tiny_run, monkeypatch):
 
 async def test_it_becomes_sparing_in_the_middle_of_a_text(tiny_run):
     is_training = threading.Event()
-    engine = Engine(lambda: TextGenerator(tiny_run), is_training.is_set, Limits())
+    engine = Engine(lambda: TextGenerator(tiny_run), is_training.is_set, Limits(), print)
     engine.start()
     job = job_of("a", tokens=400)
     engine.submit(job)
@@ -186,7 +187,7 @@ async def test_one_answer_has_one_speaker(tiny_run, tmp_path):
     run = RunDirectory(tmp_path / "run")
     shutil.copytree(tiny_run.path, run.path)
     generator = SteppedGenerator(run)
-    engine = Engine(lambda: generator, lambda: False, Limits())
+    engine = Engine(lambda: generator, lambda: False, Limits(), print)
     engine.start()
     greedy = SamplingSettings(max_new_tokens=20, temperature=0)
     first = Job([Wish(0, "a", greedy), Wish(1, "a", greedy)])
@@ -204,21 +205,50 @@ async def test_one_answer_has_one_speaker(tiny_run, tmp_path):
     engine.join(10)
 
 
-async def test_a_new_best_for_which_there_is_no_memory_leaves_the_old_one_speaking(tiny_run, monkeypatch, capsys):
-    generator = TextGenerator(tiny_run)
-    engine = Engine(lambda: generator, lambda: False, Limits())
+@pytest.mark.parametrize(
+    ("failure", "said"),
+    [
+        (MemoryError(), "goes on speaking: memory ran out"),
+        (RuntimeError("CUDA out of memory"), "goes on speaking: memory ran out"),
+        (RuntimeError("size mismatch"), "RuntimeError: size mismatch"),
+        (UserError("its checkpoint is torn"), "goes on speaking: its checkpoint is torn"),
+    ],
+)
+async def test_a_new_best_that_cannot_be_loaded_leaves_the_old_one_speaking(tiny_run, monkeypatch, failure, said):
+    """It is said once, not for every request, and again when it happens again."""
+    generator, log = TextGenerator(tiny_run), []
+    engine = Engine(lambda: generator, lambda: False, Limits(), log.append)
     engine.start()
 
     def fail(*, is_alone: bool) -> None:
-        raise MemoryError
+        raise failure
 
-    monkeypatch.setattr(generator, "refresh", fail)
-    job = job_of("a", tokens=3)
-    engine.submit(job)
-    assert sum([part.tokens async for part in job.parts()]) == 3 and engine.is_alive()
-    assert "goes on speaking: memory ran out" in capsys.readouterr().err
+    for _ in range(2):
+        with monkeypatch.context() as patch:
+            patch.setattr(generator, "refresh", fail)
+            for _ in range(3):
+                job = job_of("a", tokens=3)
+                engine.submit(job)
+                assert sum([part.tokens async for part in job.parts()]) == 3 and engine.is_alive()
+        job = job_of("a", tokens=1)
+        engine.submit(job)
+        await texts_of(job)
+    assert len(log) == 2 and all(said in line for line in log)
     engine.close()
     engine.join(10)
+    assert not engine.has_died
+
+
+@pytest.mark.parametrize("failure", [MemoryError(), RuntimeError("[enforce fail] not enough memory")])
+def test_a_model_that_does_not_fit_is_not_served(failure):
+    def fail() -> TextGenerator:
+        raise failure
+
+    engine = Engine(fail, lambda: False, Limits(), print)
+    with pytest.raises(UserError, match="the model was not loaded: memory ran out"):
+        engine.start()
+    engine.join(10)
+    assert not engine.has_died
 
 
 def spoil(run: RunDirectory, step: int) -> None:

@@ -73,7 +73,7 @@ def test_small_answers_come_at_once(server):
 def test_the_times_are_those_that_were_promised():
     limits = Limits()
     assert (limits.header_seconds, limits.body_seconds, limits.write_seconds) == (10, 30, 60)
-    assert (limits.body_bytes, limits.slots, limits.waiting) == (1 << 20, 2, 16)
+    assert (limits.body_bytes, limits.slots, limits.waiting) == (1 << 20, 2, 128)
 
 
 @pytest.mark.parametrize(("sent", "drip"), [(b"", b""), (b"", b"G"), (HEAD.encode(), b"X-A: 1\r\n")])
@@ -136,7 +136,7 @@ async def ask_once(server: Server) -> tuple[int, bytes]:
 
 
 async def test_two_hundred_at_once(server):
-    """A10: while both slots are taken, sixteen wait and all others are told to come again."""
+    """A10: while both slots are taken, a hundred and twenty-eight wait and all others are told to come again."""
     with ExitStack() as stack:
         for _ in range(Limits().slots):
             stack.enter_context(connected(server, request_of(server, **LONG, stream=True))).recv(100)

@@ -33,6 +33,8 @@ def pieces(self, prompt, *rest, **named):
         raise SystemExit
     if prompt == "fail":
         raise ZeroDivisionError("\\x1b[2J" "oh")
+    if prompt == "memory":
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
     return write(self, prompt, *rest, **named)
 TextGenerator.pieces = pieces
 from tui_trainer.cli import main
@@ -63,6 +65,36 @@ def test_the_access_log_is_one_harmless_line_each(server):
     assert "\x1b" not in server.log.read_text()
 
 
+def test_lasting_names(serve: Serve, tiny_run):
+    """As with vLLM's --served-model-name: the names that are given, in their order, and no other."""
+    server = serve(tiny_run, "--name", "novel", "--name", "org/novel:1", "--name", "novel")
+    assert ", step 4 answers as novel, org/novel:1 at http" in server.greeting
+    with server.client() as client:
+        assert [model.id for model in client.models.list().data] == ["novel", "org/novel:1"]
+        for name in ("novel", "org/novel:1"):
+            assert client.models.retrieve(name).id == name
+            assert client.completions.create(model=name, prompt="a", max_tokens=1).model == name
+    assert server.post({"model": tiny_run.run_id, "prompt": "a"}).error["code"] == "model_not_found"
+    command = server.greeting.splitlines()[1]
+    answer = subprocess.run(f"{command} -s", shell=True, capture_output=True, text=True, timeout=30)
+    assert json.loads(answer.stdout)["model"] == "novel"
+    assert server.end() == 130
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "\x1b[2J", "x" * 257])
+def test_names_that_no_client_could_use(tiny_run, name):
+    with pytest.raises(UserError, match="--name"):
+        find_source(str(tiny_run.path), [name])
+
+
+def test_a_missing_package_is_installed_as_the_readme_says(monkeypatch, tiny_run):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    with pytest.raises(UserError, match="serving needs the uvicorn package") as caught:
+        serve_here(str(tiny_run.path), "127.0.0.1", 0, None, [])
+    command = str(caught.value).split("folder: ")[1]
+    assert f"\n{command} " in (Path(__file__).parents[3] / "README.md").read_text()
+
+
 def test_it_ends_in_order_while_somebody_listens(serve: Serve, tiny_run):
     server = serve(tiny_run)
     body = json.dumps({"model": server.model, "prompt": ["a"] * 8, "n": 4, "max_tokens": 512, "stream": True}).encode()
@@ -79,18 +111,30 @@ def test_it_ends_in_order_while_somebody_listens(serve: Serve, tiny_run):
     assert "Traceback" not in server.log.read_text() and "left" not in server.log.read_text()
 
 
-def test_a_failing_engine(serve: Serve, tiny_run):
-    """A14: one request that fails costs no other; an engine that is gone is said to be."""
+def test_a_request_that_fails_costs_no_other(serve: Serve, tiny_run):
+    """A14. Also when torch runs out of memory, for which it has no exception of its own."""
     server = serve(tiny_run, program=FRAGILE)
-    answer = server.complete(prompt="fail")
-    assert answer.status == 500 and answer.error["type"] == "server_error"
-    wait_until(lambda: "ZeroDivisionError: ␛[2Joh" in server.log.read_text())
-    assert server.complete().status == 200 and server.ask("GET", "/health").json == {"status": "ok"}
-    assert server.complete(prompt="die").status == 503
-    health = server.ask("GET", "/health")
-    assert (health.status, health.json) == (503, {"status": "dead"})
-    assert server.complete().status == 503 and server.complete(stream=True).status == 503
+    for number in range(1000):
+        if number == 500:
+            answer = server.complete(prompt="fail", max_tokens=1)
+            assert answer.status == 500 and answer.error["type"] == "server_error"
+            answer = server.complete(prompt="memory", max_tokens=1)
+            assert answer.status == 503 and "memory ran out" in answer.error["message"]
+        assert server.complete(max_tokens=1).status == 200
+    wait_until(lambda: "you tried to allocate" in server.log.read_text())
+    log = server.log.read_text()
+    assert log.count("ZeroDivisionError: ␛[2Joh") == 1 and log.count("Traceback") == 2
+    assert server.complete(prompt="fail", stream=True).content.count(b"server_error") == 1
+    assert server.ask("GET", "/health").json == {"status": "ok"}
     assert server.end(signal.SIGTERM) == 143
+
+
+def test_a_dead_engine_ends_the_server(serve: Serve, tiny_run):
+    """Rather than leave a port that answers nothing but 503."""
+    server = serve(tiny_run, program=FRAGILE)
+    assert server.complete(prompt="die").status == 503
+    assert server.process.wait(20) == 1
+    assert "the engine has ended, and the server with it" in server.log.read_text()
 
 
 def test_a_run_that_still_trains(serve: Serve, tmp_path):

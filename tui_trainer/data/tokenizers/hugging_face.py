@@ -27,7 +27,7 @@ from tui_trainer.data.tokenizers.merges import byte_letters, merges_of, ranks_of
 from tui_trainer.data.tokenizers.regular_file import read_regular
 from tui_trainer.data.tokenizers.symbols import ByteTokenizer, CharTokenizer
 from tui_trainer.data.tokenizers.tokenizer import TABLE_FILE, Tokenizer
-from tui_trainer.errors import UserError
+from tui_trainer.errors import INSTALL_EXTRAS, UserError
 
 CONFIG_FILE = "tokenizer_config.json"
 VOCABULARY_FILE = "vocab.json"
@@ -47,9 +47,7 @@ def hugging_face_files(tokenizer: Tokenizer, context_length: int) -> dict[str, b
     try:
         import tokenizers  # noqa: F401
     except ImportError as error:
-        raise UserError(
-            "writing tokenizer.json needs the tokenizers package\ninstall it: pip install 'tui-trainer[export]'"
-        ) from error
+        raise UserError(f"writing tokenizer.json needs the tokenizers package\ninstall it {INSTALL_EXTRAS}") from error
     try:
         content = _backend(tokenizer).to_str()
     except ValueError as error:

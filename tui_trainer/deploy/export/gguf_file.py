@@ -16,8 +16,8 @@ from tui_trainer.data.tokenizers.bpe import beside_ranks
 from tui_trainer.data.tokenizers.merges import merges_of, ranks_of, spelt_by, to_letters
 from tui_trainer.deploy.export.check import Ids, Logits, continue_by_logits, own_logits
 from tui_trainer.deploy.export.hugging_face import end_of_text
-from tui_trainer.deploy.export.optional_packages import require
 from tui_trainer.deploy.export.source import Source
+from tui_trainer.deploy.optional_packages import require
 from tui_trainer.errors import UserError
 from tui_trainer.model import GPT
 

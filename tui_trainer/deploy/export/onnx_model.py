@@ -15,8 +15,8 @@ import tui_trainer
 from tui_trainer.deploy.export.check import Ids, Logits, write_greedily
 from tui_trainer.deploy.export.hugging_face import write_description, write_own
 from tui_trainer.deploy.export.onnx_writer import FULL_FILE, PAST_FILE, SOURCE_FOLDER
-from tui_trainer.deploy.export.optional_packages import require
 from tui_trainer.deploy.export.source import Source
+from tui_trainer.deploy.optional_packages import require
 from tui_trainer.errors import UserError
 
 WRITER = "tui_trainer.deploy.export.onnx_writer"

@@ -1,9 +1,9 @@
-"""The routes: /v1/models, /v1/completions, /health."""
+"""The routes: /v1/models, /v1/completions, /health, and / that lists them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Collection
+from collections.abc import AsyncIterator, Awaitable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -31,6 +31,13 @@ from tui_trainer.inference.settings import SamplingSettings
 OPENAI_MAX_TOKENS = 16
 """What OpenAI writes when nobody says how much."""
 
+ADDRESSES = {
+    "POST /v1/completions": "goes on from a text, as OpenAI's completions do",
+    "GET /v1/models": "the names of what can be asked",
+    "GET /v1/models/{name}": "one of them",
+    "GET /health": "whether requests are answered",
+}
+
 Result = TypeVar("Result")
 
 
@@ -44,11 +51,14 @@ class ServedModel:
     engine: Engine
 
 
-def make_app(model: ServedModel, limits: Limits, hosts: Collection[str], key: str | None, log: LogLines) -> Starlette:
+def make_app(
+    models: Sequence[ServedModel], limits: Limits, hosts: Collection[str], key: str | None, log: LogLines
+) -> Starlette:
     """The whole server but its sockets."""
-    desk = _Desk({model.name: model}, limits)
+    desk = _Desk({model.name: model for model in models}, limits)
     app = Starlette(
         routes=[
+            Route("/", desk.list_addresses, methods=["GET"]),
             Route("/health", desk.health, methods=["GET"]),
             Route("/v1/models", desk.list_models, methods=["GET"]),
             Route("/v1/models/{name:path}", desk.show_model, methods=["GET"]),
@@ -67,6 +77,9 @@ class _Desk:
     def __init__(self, models: dict[str, ServedModel], limits: Limits) -> None:
         self._models = models
         self._bodies = BodyReader(limits)
+
+    async def list_addresses(self, request: Request) -> Response:
+        return JSONResponse({"models": list(self._models), "addresses": ADDRESSES})
 
     async def health(self, request: Request) -> Response:
         is_well = all(model.engine.is_alive() for model in self._models.values())
@@ -136,10 +149,8 @@ def _take_in(wanted: CompletionRequest, model: ServedModel) -> Answer:
 
 
 def _wishes(wanted: CompletionRequest, prompts: list[ReadPrompt], most_tokens: int) -> list[Wish]:
-    """Every choice of every prompt; with a seed each choice has its own."""
-    if (wanted.max_tokens or 0) > most_tokens:
-        raise Refusal(400, f"max_tokens may be at most {most_tokens} with this model", param="max_tokens")
-    tokens = wanted.max_tokens or min(OPENAI_MAX_TOKENS, most_tokens)
+    """Every choice of every prompt, none longer than `most_tokens`; with a seed each choice has its own."""
+    tokens = min(wanted.max_tokens or OPENAI_MAX_TOKENS, most_tokens)
     return [
         Wish(index, prompt.prompt, _settings(wanted, tokens, index))
         for index, prompt in enumerate(prompt for prompt in prompts for _ in range(wanted.choices))
@@ -151,7 +162,7 @@ def _settings(wanted: CompletionRequest, max_new_tokens: int, index: int) -> Sam
     try:
         return SamplingSettings(
             temperature=1.0 if wanted.temperature is None else wanted.temperature,
-            top_k=wanted.top_k or 0,
+            top_k=max(0, wanted.top_k or 0),
             top_p=wanted.top_p or 1.0,
             max_new_tokens=max_new_tokens,
             seed=None if wanted.seed is None else (wanted.seed + index) % 2**63,

@@ -25,12 +25,14 @@ class BodyReader:
         """The whole body of a request that says it is JSON.
 
         Raises:
-            Refusal: when it is something else, too long, too slow, or one too many.
+            Refusal: when it is something else, compressed, too long, too slow, or one too many.
             starlette.requests.ClientDisconnect: when the client left meanwhile.
         """
         kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
         if kind != "application/json":  # a form or plain text is what a foreign web page can send without being asked
             raise Refusal(415, "the body must be JSON, with content-type: application/json")
+        if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+            raise Refusal(415, "the body must not be compressed: send it without the header content-encoding")
         body = bytearray()
         try:
             async with asyncio.timeout(self._limits.body_seconds):

@@ -36,10 +36,10 @@ class CompletionRequest(BaseModel):
 
     model: str = Field(max_length=256, description="the name of a model that GET /v1/models lists")
     prompt: Any = Field(None, description=f"a text, a list of at most {MAX_PROMPTS} texts, or token ids")
-    max_tokens: int | None = Field(None, ge=1, lt=INT64, description="a whole number from 1 on")
+    max_tokens: int | None = Field(None, ge=1, description="a whole number from 1 on")
     temperature: float | None = Field(None, ge=0, le=2, description="a number from 0 to 2")
     top_p: float | None = Field(None, gt=0, le=1, description="a number above 0 and at most 1")
-    top_k: int | None = Field(None, ge=0, lt=INT64, description="a whole number; 0 for all tokens")
+    top_k: int | None = Field(None, ge=-1, lt=INT64, description="a whole number; 0 or -1 for all tokens")
     min_p: float | None = Field(None, ge=0, le=1, description="a number from 0 to 1")
     repetition_penalty: float | None = Field(None, ge=1, le=10, description="a number from 1 to 10")
     n: int | None = Field(None, ge=1, le=MAX_CHOICES, description=f"a whole number from 1 to {MAX_CHOICES}")

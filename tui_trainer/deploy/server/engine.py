@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 import traceback
@@ -16,7 +15,7 @@ from tui_trainer.deploy.server.limits import Limits
 from tui_trainer.deploy.server.refusal import Refusal
 from tui_trainer.errors import UserError
 from tui_trainer.inference.threads import on_one_core
-from tui_trainer.monitor.safe_text import safe_text
+from tui_trainer.training.failures import is_out_of_memory
 
 if TYPE_CHECKING:
     from tui_trainer.data.tokenizers import Tokenizer
@@ -29,6 +28,8 @@ REST_FOR_WORK = 7.0
 LONGEST_REST_SECONDS = 1.0
 NOT_FREE = "all places are taken; come again in a moment"
 ENDED = "the server is ending, or its engine has failed"
+FAILED = "the model failed; the server's log says how"
+NO_MEMORY = "memory ran out while the model wrote; a shorter prompt, or fewer requests at once, need less"
 
 
 class Writer(Protocol):
@@ -55,37 +56,55 @@ class Writer(Protocol):
 class Engine:
     """Requests wait in line for a slot; who has one gets a token each time round."""
 
-    def __init__(self, open_writer: Callable[[], Writer], is_training: Callable[[], bool], limits: Limits) -> None:
+    def __init__(
+        self,
+        open_writer: Callable[[], Writer],
+        is_training: Callable[[], bool],
+        limits: Limits,
+        log: Callable[[str], None],
+    ) -> None:
         """Prepares the thread.
 
         Args:
             open_writer: called in the thread: it takes the seconds that torch needs to load.
             is_training: whether the same machine trains, asked at each token; then the engine is sparing.
             limits: slots and places in line.
+            log: takes lines for whoever runs the server, and never makes the thread wait.
         """
         self._open_writer = open_writer
         self._is_training = is_training
         self._limits = limits
+        self._log = log
         self._changed = threading.Condition()
         self._waiting: deque[Job] = deque()
         self._active: dict[Job, Iterator[None]] = {}
         self._is_sparing = False
         self._is_closed = False
         self._is_ready = threading.Event()
-        self._failure: UserError | None = None
+        self._failure: Exception | None = None
+        self._failed_refresh = ""
+        """Said once, though every request tries again."""
+        self._on_death: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self.writer: Writer | None = None
         self.speaker: Speaker | None = None
+        self.has_died = False
+        """Whether the thread ended without being asked to, once it had started."""
 
-    def start(self) -> None:
+    def start(self, on_death: Callable[[], None] = lambda: None) -> None:
         """Starts the thread and waits until the model can speak, or `close` was called.
+
+        Args:
+            on_death: called in the thread when it ends later on without being asked to.
 
         Raises:
             UserError: when there is nothing that can speak.
         """
+        self._on_death = on_death
         self._thread.start()
         self._is_ready.wait()
         if self._failure:
+            self._thread.join()
             raise self._failure
         if self.speaker is None:
             raise UserError("the model was not loaded")
@@ -140,21 +159,33 @@ class Engine:
 
     def _run(self) -> None:
         try:
-            self.writer = self._open_writer()
-            self._is_sparing = self._is_training()
-            self.speaker = self.writer.refresh(is_alone=not self._is_sparing)
-            self._is_ready.set()
-            while self._wait_for_work():
-                self._go_round(self.writer)
-        except UserError as error:
-            self._failure = error
+            if writer := self._open():
+                while self._wait_for_work():
+                    self._go_round(writer)
         finally:
             with self._changed:
+                self.has_died = not self._is_closed and self.speaker is not None
                 self._is_closed = True
                 left = [*self._active, *self._waiting]
             for job in left:
                 job.end(Refusal(503, ENDED))
             self._is_ready.set()
+            if self.has_died:
+                self._on_death()
+
+    def _open(self) -> Writer | None:
+        """Loads the model; None when that failed."""
+        try:
+            self.writer = self._open_writer()
+            self._is_sparing = self._is_training()
+            self.speaker = self.writer.refresh(is_alone=not self._is_sparing)
+        except Exception as error:  # noqa: BLE001 - `start` raises it, where somebody hears it
+            self._failure = (
+                UserError(f"the model was not loaded: {_describe(error)}") if is_out_of_memory(error) else error
+            )
+            return None
+        self._is_ready.set()
+        return self.writer
 
     def _wait_for_work(self) -> bool:
         """Returns False when the thread is to end."""
@@ -192,11 +223,13 @@ class Engine:
         before = self.speaker
         try:
             self.speaker = writer.refresh(is_alone=not self._is_sparing)
-        except (UserError, MemoryError) as error:
-            reason = str(error) or "memory ran out"
-            sys.stderr.write(safe_text(f"the checkpoint before goes on speaking: {reason}") + "\n")
+            self._failed_refresh = ""
+        except Exception as error:  # noqa: BLE001 - the weights of before are whole, and answer
+            if repr(error) != self._failed_refresh:
+                self._log(f"the checkpoint before goes on speaking: {_describe(error)}")
+            self._failed_refresh = repr(error)
         if self.speaker is not before and self.speaker and self.speaker.warning:
-            sys.stderr.write(safe_text(self.speaker.warning) + "\n")
+            self._log(self.speaker.warning)
 
     def _advance(self, job: Job, writing: Iterator[None]) -> bool:
         """Whether there is more to come."""
@@ -209,9 +242,9 @@ class Engine:
             job.end()
         except UserError as error:
             job.end(Refusal(503, str(error)))
-        except Exception:  # noqa: BLE001 - the request fails, all others go on
-            sys.stderr.write(safe_text(traceback.format_exc()))
-            job.end(Refusal(500, "the model failed; the server's log says how"))
+        except Exception as error:  # noqa: BLE001 - the request fails, all others go on
+            self._log("".join(traceback.format_exception(error)).rstrip())
+            job.end(Refusal(503, NO_MEMORY) if is_out_of_memory(error) else Refusal(500, FAILED))
         else:
             return True
         return False
@@ -228,3 +261,10 @@ class Engine:
             for piece in speaker.pieces(wish.prompt, wish.settings, lambda: job.is_cancelled):
                 job.put(Part(wish.index, piece.text, piece.tokens, piece.finish))
                 yield
+
+
+def _describe(error: Exception) -> str:
+    """A failure to load; one that nobody foresaw with its traceback."""
+    if isinstance(error, UserError):
+        return str(error)
+    return "memory ran out" if is_out_of_memory(error) else "".join(traceback.format_exception(error)).rstrip()

@@ -14,8 +14,8 @@ class Limits:
     """Of all bodies that are being read at the same time."""
     slots: int = 2
     """Requests that are answered at the same time, a token each in turn."""
-    waiting: int = 16
-    """Requests that wait for a slot; one more is told to come again."""
+    waiting: int = 128
+    """Requests that wait for a slot, as a hundred tasks of one client send them; one more is told to come again."""
     connections: int = 1000
     header_seconds: float = 10.0
     body_seconds: float = 30.0
@@ -23,8 +23,9 @@ class Limits:
     """How long a client may leave unread what was sent to it."""
 
 
-MAX_PROMPTS = 8
+MAX_PROMPTS = 2048
+"""In one request; they are written one after the other."""
 MAX_CHOICES = 4
 MAX_STOPS = 4
 CONTEXTS_PER_ANSWER = 4
-"""`max_tokens` may be this many times the context length."""
+"""However large `max_tokens` is, a text ends after this many times the context length."""

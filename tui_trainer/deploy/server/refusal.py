@@ -8,6 +8,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+NO_CHAT = "this model goes on from a text and holds no conversation: POST /v1/completions is there"
+BASE_URL = "all addresses begin with /v1: let the client's base URL end with it"
+NOT_HERE = {
+    **dict.fromkeys(("/v1/chat/completions", "/v1/responses"), NO_CHAT),
+    **dict.fromkeys(("/completions", "/chat/completions", "/responses", "/models"), BASE_URL),
+}
+"""What clients look for in vain, and what to do instead."""
+
 
 class Refusal(Exception):  # noqa: N818 - an answer, not a fault
     """A request that is answered with an error: its HTTP status and why, in words for whoever wrote the client."""
@@ -42,7 +50,8 @@ def refuse(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, Refusal):
         return error.response()
     if isinstance(error, HTTPException):
-        words = {404: "no such address", 405: "not with this method"}.get(error.status_code, error.detail)
+        elsewhere = NOT_HERE.get(request.url.path, "no such address; GET / lists those that there are")
+        words = {404: elsewhere, 405: "not with this method"}.get(error.status_code, error.detail)
         answer = Refusal(error.status_code, f"{request.method} {request.url.path}: {words}").response()
         answer.headers.update(error.headers or {})
         return answer
