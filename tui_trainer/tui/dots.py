@@ -28,6 +28,7 @@ class Signs:
     cursor_foot: str = "┴"
     curve: str = "─"
     best: str = "◆"
+    above: str = "↑"
     checkpoint: str = "▴"
     resume: str = "▸"
     roll_back: str = "◂"
@@ -58,7 +59,7 @@ def _braille_glyphs() -> str:
     return "".join(chr(0x2800 + pattern) if pattern else " " for pattern in patterns)
 
 
-_ASCII_SIGNS = Signs("|", "+", "+", "-", "+", "|", "+", "-", "*", "^", ">", "<", "x", "-", "|")
+_ASCII_SIGNS = Signs("|", "+", "+", "-", "+", "|", "+", "-", "*", "^", "^", ">", "<", "x", "-", "|")
 
 BRAILLE = DotStyle("braille", 2, 4, _braille_glyphs(), " ▁▂▃▄▅▆▇█")
 BLOCKS = DotStyle("blocks", 2, 2, " ▘▖▌▝▀▞▛▗▚▄▙▐▜▟█", " ▁▂▃▄▅▆▇█")
