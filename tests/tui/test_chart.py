@@ -148,7 +148,7 @@ async def test_the_cursor_begins_at_the_newest_point_and_stays_in_sight(charted)
         app.chart.move_cursor(-999)
         assert app.chart.cursor < 20
         app.chart.move_cursor(999)
-        assert 2220 < app.chart.cursor <= 2244
+        assert 1490 < app.chart.cursor <= 1500
         app.chart.hide_cursor()
         assert app.chart.cursor is None and "train 3" not in app.text
 

@@ -33,6 +33,9 @@ class Signs:
     resume: str = "▸"
     roll_back: str = "◂"
     non_finite: str = "×"
+    rate: str = "±"
+    last_step: str = "»"
+    pause: str = "‖"
     dash: str = "–"
     dot: str = "·"
 
@@ -59,7 +62,7 @@ def _braille_glyphs() -> str:
     return "".join(chr(0x2800 + pattern) if pattern else " " for pattern in patterns)
 
 
-_ASCII_SIGNS = Signs("|", "+", "+", "-", "+", "|", "+", "-", "*", "^", "^", ">", "<", "x", "-", "|")
+_ASCII_SIGNS = Signs("|", "+", "+", "-", "+", "|", "+", "-", "*", "^", "^", ">", "<", "x", "~", "}", "=", "-", "|")
 
 BRAILLE = DotStyle("braille", 2, 4, _braille_glyphs(), " ▁▂▃▄▅▆▇█")
 BLOCKS = DotStyle("blocks", 2, 2, " ▘▖▌▝▀▞▛▗▚▄▙▐▜▟█", " ▁▂▃▄▅▆▇█")

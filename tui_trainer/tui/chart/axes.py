@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from tui_trainer.monitor import numbers
 from tui_trainer.tui.chart.viewport import Grid
@@ -21,7 +22,6 @@ SMALLEST_SPAN = 0.005
 LARGEST = 1e300
 """Differences of larger values are no numbers, nor are the logarithms of ticks below its inverse."""
 TINY = 1e-12
-CELLS_PER_LABEL = 10
 LABEL_DISTANCE = 3
 """Blank cells between two labels of steps."""
 WELL_USED = 0.6
@@ -139,7 +139,8 @@ def step_labels(grid: Grid, width: int) -> list[tuple[int, int, str]]:
         grid: where the steps are.
         width: cells for the labels, from the first of the grid on.
     """
-    every = max(1, round(round_number((grid.last - grid.first) / max(1, grid.cells / CELLS_PER_LABEL))))
+    room = (len(numbers.whole(grid.last)) + LABEL_DISTANCE) * (grid.last - grid.first) / grid.cells
+    every = next(base * 10**power for power in count() for base in (1, 2, 5) if base * 10**power >= room)
     between = range((grid.first // every + 1) * every, grid.last, every)
     labels: list[tuple[int, int, str]] = []
     for step in (grid.first, grid.last, *between):

@@ -94,7 +94,7 @@ class Chart(RunPane):
         self.redraw()
 
     def _show_titles(self) -> None:
-        """Sets them only when they changed: each time, all of the chart is painted anew."""
+        """Sets them only when they changed: each time, all of the chart is painted again."""
         if self.follower is None:
             return
         look, history = self._look, self.follower.state.history
