@@ -45,6 +45,11 @@ RESTING_SECONDS = 0.002
 FOLDING_NOTE_SECONDS = 1.0
 CHART_EVERY = 4
 """Curves are drawn at every fourth look: they are most of what is sent, and nobody sees one grow within a second."""
+BYTES_A_CELL = 0.6
+"""A second, of the whole screen: curves wait until what was sent, figures included, is no more than that."""
+LEAST_BYTES = 2000
+LONGEST_DEBT_SECONDS = 10
+"""Of what a person's own keys have sent, no more is waited for."""
 
 
 class MonitorScreen(SteeringScreen):
@@ -69,6 +74,8 @@ class MonitorScreen(SteeringScreen):
         self._could_detach = False
         self._is_folding = False
         self._curves_are_stale = False
+        self._debt = 0.0
+        self._counted_bytes = 0
         self.training = training
         self.preset = preset
         self.is_leaving = False
@@ -95,8 +102,9 @@ class MonitorScreen(SteeringScreen):
         self.call_after_refresh(self.look)  # a run that is there already is shown at once
 
     def look(self) -> None:
-        """Takes in what is new and shows it; curves at every fourth look, when there is something new in them."""
+        """Takes in what is new and shows it; curves at every fourth look at most, when something is new in them."""
         self._ticks += 1
+        self._pay_off()
         is_alive = self.training.is_alive()
         if self.follower is None:
             self._find_run()
@@ -105,7 +113,7 @@ class MonitorScreen(SteeringScreen):
             self._show(with_curves=False)
         if self.follower is not None:
             self._begin_to_fold(self.follower)
-        if self._curves_are_stale and self._ticks % CHART_EVERY == 1:
+        if self._curves_are_stale and self._ticks % CHART_EVERY == 1 and not self._debt:
             self._show(with_curves=True)
         self.query_one(RunHeader).redraw()
         self._offer_next_steps()
@@ -117,6 +125,13 @@ class MonitorScreen(SteeringScreen):
         if self._could_detach != self.can_detach:
             self._could_detach = self.can_detach
             self.refresh_bindings()
+
+    def _pay_off(self) -> None:
+        """Bytes above the budget are paid off look by look, so that a slow link is never flooded by curves."""
+        budget = max(BYTES_A_CELL * self.size.width * self.size.height, LEAST_BYTES)
+        sent, self._counted_bytes = self.sent_bytes - self._counted_bytes, self.sent_bytes
+        debt = min(self._debt + sent, LONGEST_DEBT_SECONDS * budget)
+        self._debt = max(0.0, debt - FIGURES_SECONDS * budget)
 
     def _begin_to_fold(self, follower: RunFollower) -> None:
         """Reads the whole history of a long run, which is shown from its end until then."""
