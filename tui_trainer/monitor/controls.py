@@ -36,7 +36,8 @@ def control_news(event: Event, reader: str = "") -> str | None:
         return None
     by = "" if event.requested_by == reader else f", asked for by {event.requested_by}"
     if isinstance(event, ControlApplied):
-        return f"{DONE.get(event.action, control_text(event))}{by}"
+        what = DONE.get(event.action) if reader else None
+        return f"{what or control_text(event)}{by}"
     why = f": {event.reason.splitlines()[0]}" if event.reason else ""
     return f"{control_text(event)} had no effect{by}{why}"
 

@@ -116,7 +116,7 @@ class RunFollower:
         while self._backfill is not None:
             has_more = self._backfill.fold(self._reader.offset)
             if self._backfill.offset == self._reader.offset:
-                self.state, self._backfill = self._backfill.state, None
+                self.state, self._backfill, self._trouble = self._backfill.state, None, ""
             elif not has_more and not self.run.event_log.exists():  # there will be no more of it than the glimpse
                 self._backfill = None
             elif not has_more:  # a mirror has put an older copy there: the rest comes with the next one
@@ -172,7 +172,7 @@ class RunFollower:
         log, place = self._reader.logs, self._reader.offset
         records = self._reader.read(READ_BYTES)
         if self._reader.logs != log:  # the first look at it, or another one took its place
-            self.state, self._backfill = RunState(), None
+            self.state, self._backfill, self._trouble = RunState(), None, ""
             is_long = self._is_glimpsing and self._reader.unread_bytes > LONG_LOG_BYTES
             if is_long and self._reader.skip_to_last(GLIMPSE_BYTES):
                 self._begin_glimpse(records)
