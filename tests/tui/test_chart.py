@@ -7,8 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from recorded import RECORDINGS, RecordedTraining, app_on, catch_up
+from recorded import RECORDINGS, RecordedTraining, app_on, catch_up, text_of
+from textual import events
 from textual.app import App, ComposeResult
+from textual.pilot import Pilot
 
 import tui_trainer.tui
 from tui_trainer.event_codec import decode
@@ -24,8 +26,9 @@ from tui_trainer.events import (
 from tui_trainer.monitor.follower import RunFollower
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.tui import theme
-from tui_trainer.tui.chart.views import VIEWS
+from tui_trainer.tui.chart.views import LOSS, SIDE_VIEWS, VIEWS
 from tui_trainer.tui.dots import STYLES, DotStyle
+from tui_trainer.tui.screens.chart import ChartScreen
 from tui_trainer.tui.widgets.chart import Chart
 
 BEST_SIGN, GUTTER = "◆", len("  7.0 ┤")
@@ -245,3 +248,86 @@ async def test_the_axis_of_steps_reaches_a_best_that_lies_ahead(services, record
         lines, cells = ["".join(part for part, _ in line) for line in chart._lines], chart._grid.cells
     (row,) = [line for line in lines if BEST_SIGN in line]
     assert row.index(BEST_SIGN) == GUTTER + cells - 1 and lines[-1].rstrip().endswith("2,244")
+
+
+async def test_a_click_puts_the_cursor_there_and_the_wheel_zooms_around_the_pointer(charted):
+    app = charted()
+    async with app.run_test(size=(120, 20)) as pilot:
+        grid = app.chart._grid
+        at = (GUTTER + 1 + 40, 6)
+        await pilot.click(Chart, offset=at)
+        assert grid.cell(app.chart.cursor) == 40 and f"steps {grid.steps(40).first}" in app.text
+        await pilot.click(Chart, offset=(1, 6))
+        assert app.chart.cursor == grid.center(0), "on the axis of values: the first cell"
+        await turn_wheel(pilot, events.MouseScrollUp, at)
+        shown = app.chart._grid
+        assert shown.last - shown.first == 1000
+        assert abs(shown.cell(grid.center(40)) - 40) <= 2, "the step under the pointer stays there"
+        await turn_wheel(pilot, events.MouseScrollDown, at)
+        assert app.chart.viewport.mode == "all"
+
+
+async def turn_wheel(pilot: Pilot[None], kind: type[events.MouseEvent], at: tuple[int, int]) -> None:
+    chart = pilot.app.query_one(Chart)
+    x, y = chart.region.x + at[0], chart.region.y + at[1]
+    held = {"button": 0, "shift": False, "meta": False, "ctrl": False, "screen_x": x, "screen_y": y}
+    pilot.app.screen._forward_event(kind(chart, x, y, 0, 0, **held))
+    await pilot.pause()
+
+
+async def test_a_large_screen_has_four_more_charts_beside_the_first(services, record_of):
+    app = app_on(services, RecordedTraining(record_of("overfitting", 0.6)))
+    async with app.run_test(size=(200, 50)) as pilot:
+        await catch_up(pilot)
+        shown = [chart for chart in app.screen.query(Chart) if chart.size]
+        assert [chart.view for chart in shown] == [LOSS, *SIDE_VIEWS]
+        assert all(any(line for line in chart._lines) for chart in shown)
+        assert shown[0].size.width > 2 * shown[1].size.width
+        side = shown[1]
+        await pilot.click(side, offset=(20, 4))
+        await pilot.press("c", "plus", "right")
+        assert side.cursor is None and side.view is SIDE_VIEWS[0] and side.viewport.mode == "all"
+        assert shown[0].view is not LOSS, "keys are for the large one"
+        await pilot.resize_terminal(120, 40)
+        await pilot.pause()
+        assert [chart.id for chart in app.screen.query(Chart) if chart.size] == ["chart"]
+
+
+async def test_80_by_24_gives_the_chart_eleven_rows(services, record_of):
+    app = app_on(services, RecordedTraining(record_of("quick-test", 0.6)))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await catch_up(pilot)
+        assert app.screen.query_one("#chart").outer_size.height >= 11
+
+
+async def test_on_a_small_screen_c_opens_the_chart_and_escape_closes_it(services, record_of):
+    run = record_of("quick-test", 0.5)
+    app = app_on(services, RecordedTraining(run))
+    async with app.run_test(size=(40, 12)) as pilot:
+        await catch_up(pilot)
+        assert "loss" in text_of(app) and any(bar in text_of(app) for bar in "▂▃▄▅▆▇")
+        await pilot.press("c")
+        await pilot.pause()
+        assert isinstance(app.screen, ChartScreen)
+        assert "train" in text_of(app) and "1,500" in text_of(app)
+        await pilot.press("c")
+        assert "gap between" in text_of(app)
+        await pilot.press("left", "escape")
+        assert isinstance(app.screen, ChartScreen), "the first Escape hides the cursor"
+        await pilot.press("escape")
+        await pilot.pause()
+        assert app.screen is app.monitor
+
+
+async def test_a_divergence_is_seen_at_its_height(charted):
+    """Rate 2 without clipping: 7.6 becomes 300."""
+    calm = StepCompleted(
+        1, 1, 0, 0.0, 7.6, None, 0.1, 2.0, 5.0, is_clipped=False, tokens_per_second=1e4, peak_memory_bytes=1
+    )
+    wild = [replace(calm, step=step, train_loss=min(300.0, max(7.6, step / 2))) for step in range(10, 600, 10)]
+    app = charted(share=0.01, also=[calm, *wild])
+    async with app.run_test(size=SIZES["80x24"]) as pilot:
+        await pilot.pause()
+        assert "300" in app.text and "at the start" not in app.text
+        app.chart.toggle_log()
+        assert all(tick in app.text for tick in ("10 ┤", "100 ┤"))

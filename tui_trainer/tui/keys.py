@@ -48,19 +48,39 @@ STEERING = (
     Key("n", "start_again", "start again", "start a new run with the same settings, when this one has ended"),
 )
 CHARTS = (
-    Key("c", "next_view", "charts", "the next chart; C: the one before", "c  C", is_in_footer=True),
+    Key(
+        "c",
+        "next_view",
+        "charts",
+        "the next chart, C: the one before; on a small screen c opens the chart",
+        "c  C",
+        is_in_footer=True,
+    ),
     Key("C,shift+c", "previous_view", "chart before", "the chart before", "C"),
-    Key("left", "cursor(-1)", "cursor", "move the cursor that reads out values; Escape hides it", "← →"),
+    Key(
+        "left", "cursor(-1)", "cursor", "move the cursor that reads out values, as a click does; Escape hides it", "← →"
+    ),
     Key("right", "cursor(1)", "cursor right", "move the cursor to the right", "→"),
     Key("escape", "hide_cursor", "hide cursor", "hide the cursor", "esc"),
-    Key("plus,equals_sign", "zoom(0.5)", "zoom in", "zoom in and out, around the cursor", "+ -"),
+    Key(
+        "plus,equals_sign",
+        "zoom(0.5)",
+        "zoom in",
+        "zoom in and out, around the cursor; the mouse wheel does, around the pointer",
+        "+ -",
+    ),
     Key("minus,underscore", "zoom(2.0)", "zoom out", "zoom out", "-"),
     Key("comma,shift+left,left_square_bracket", "pan(-0.5)", "pan left", "look at earlier and at later steps", ", ."),
     Key("full_stop,shift+right,right_square_bracket", "pan(0.5)", "pan right", "look at later steps", "."),
     Key("0,home", "show_all", "whole run", "the whole run", "0"),
     Key("f,end", "follow", "follow", "follow the newest steps", "f"),
     Key("y", "toggle_log", "log scale", "logarithmic scale, or linear"),
-    Key("a", "toggle_smoothing", "smooth", "smooth the curve of the single steps, or not"),
+    Key(
+        "a",
+        "toggle_smoothing",
+        "smooth",
+        "show the curve of the single steps as it was, or smoothed; the dots around it reach from lowest to highest",
+    ),
 )
 SCREEN = (
     Key("z", "enlarge", "enlarge", "enlarge the focused pane to the whole screen, and back; Tab moves the focus"),

@@ -116,9 +116,12 @@ def axis_end(step: int, max_steps: int | None) -> int:
 def _round_length(steps: float) -> int:
     """The round number that is closest in proportion; 8 is one as well."""
     power = 1
-    while ROUND[0] * power * 10 < steps:
+    while 10 * ROUND[0] * power < steps:
         power *= 10
-    return min((start * power for start in (FEWEST_STEPS, *ROUND)), key=lambda length: abs(math.log(length / steps)))
+    return min(
+        (start * power for start in (FEWEST_STEPS, *ROUND, 10 * ROUND[0])),
+        key=lambda length: abs(math.log(length / steps)),
+    )
 
 
 def _round_part(length: int, parts: int) -> int:

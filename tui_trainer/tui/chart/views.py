@@ -233,6 +233,8 @@ MEMORY = ChartView(
 )
 
 VIEWS = (LOSS, GAP, PERPLEXITY, ACCURACY, LEARNING_RATE, GRAD_NORM, SPEED, MACHINE, MEMORY)
+SIDE_VIEWS = (GAP, GRAD_NORM, LEARNING_RATE, SPEED)
+"""What a large screen shows beside the chart."""
 
 
 def next_view(view: ChartView, history: History, direction: int) -> ChartView:

@@ -27,6 +27,7 @@ TERMS = (
     ("bits / byte", "", "the loss a byte of text: comparable whatever the tokenizer."),
     ("learning rate", "학습률", "the most important knob: it climbs in the warm-up, then decays to its minimum."),
     ("grad norm", "그래디언트", "the size of the update before clipping; clipped at 1.0 it cannot explode."),
+    ("clipped", "", "the share of the last 100 steps with a gradient above the limit; a small model may clip all."),
     ("step, epoch", "", "a step is one update of the weights; an epoch is one pass over the training text."),
     ("tokens / s", "", "how fast it learns from text; tokens seen counts what it learned from so far."),
     ("vocabulary", "", "how many different tokens there are: pieces of words, letters or bytes."),

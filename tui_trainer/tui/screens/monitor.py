@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal
+from textual.containers import Grid, Horizontal
 from textual.message import Message
 from textual.widgets import Label
 
@@ -18,7 +18,9 @@ from tui_trainer.inference.writer import Writer
 from tui_trainer.monitor.follower import RunFollower, open_follower
 from tui_trainer.monitor.standing import Standing, next_steps
 from tui_trainer.runs.control import name_requester
+from tui_trainer.tui.chart.views import SIDE_VIEWS
 from tui_trainer.tui.keys import CHART_ACTIONS, MONITOR_KEYS, REVIVING_ACTIONS, STEERING_ACTIONS, bindings
+from tui_trainer.tui.screens.chart import ChartActions, ChartScreen
 from tui_trainer.tui.screens.question import ask_how_to_leave
 from tui_trainer.tui.screens.reading import ReadScreen, feed_text, verdict_text
 from tui_trainer.tui.screens.steering import SteeringScreen
@@ -52,7 +54,7 @@ LONGEST_DEBT_SECONDS = 10
 """Of what a person's own keys have sent, no more is waited for."""
 
 
-class MonitorScreen(SteeringScreen):
+class MonitorScreen(ChartActions, SteeringScreen):
     """Looks at the run directory twice a second and redraws what changed."""
 
     AUTO_FOCUS = ""
@@ -85,8 +87,12 @@ class MonitorScreen(SteeringScreen):
         yield StepBar(id="bar")
         with Horizontal(id="main"):
             yield Chart(id="chart")
+            with Grid(id="side"):
+                for view in SIDE_VIEWS:
+                    yield Chart(view, classes="side-chart")
             yield Figures(title="now", id="figures")
         with Horizontal(id="strip"):
+            yield Figures(title="now", id="figures-below")
             yield Sparklines(title="since the start", id="sparklines")
             yield ScheduleCurve(title="learning rate", id="schedule")
             yield VerdictLine(title="verdict", id="verdict")
@@ -197,8 +203,8 @@ class MonitorScreen(SteeringScreen):
             return "it is still training: x stops it first"
         if action in REVIVING_ACTIONS and is_over and self.training.is_alive():
             return "it is still being saved"
-        if action in CHART_ACTIONS and not self._chart.display:
-            return "there is no room for the chart: make the window larger"
+        if action in CHART_ACTIONS and action != "next_view" and not self._chart.display:
+            return "there is no room for the chart here: c opens it"
         if action == "detach" and not self.training.ends_with_screen:
             return "q leaves; the training runs in a process of its own"
         if action == "detach" and not self.can_detach:
@@ -293,38 +299,15 @@ class MonitorScreen(SteeringScreen):
             self.note("saving, then handing over to a process of its own …", HANDOVER_SECONDS)
 
     def action_next_view(self) -> None:
-        self._chart.next_view()
-
-    def action_previous_view(self) -> None:
-        self._chart.next_view(-1)
-
-    def action_cursor(self, columns: int) -> None:
-        self._chart.move_cursor(columns)
-
-    def action_hide_cursor(self) -> None:
-        self._chart.hide_cursor()
-
-    def action_zoom(self, factor: float) -> None:
-        self._chart.zoom(factor)
-
-    def action_pan(self, share: float) -> None:
-        self._chart.pan(share)
-
-    def action_show_all(self) -> None:
-        self._chart.show_all()
-
-    def action_follow(self) -> None:
-        self._chart.follow()
-
-    def action_toggle_log(self) -> None:
-        self._chart.toggle_log()
-
-    def action_toggle_smoothing(self) -> None:
-        self._chart.toggle_smoothing()
+        """The next chart; where there is no room for one, a screen with nothing else."""
+        if self._chart.display:
+            super().action_next_view()
+        elif self.follower is not None:
+            self.app.push_screen(ChartScreen(self.follower))
 
     @property
     def _chart(self) -> Chart:
-        return self.query_one(Chart)
+        return self.query_one("#chart", Chart)
 
     def _leave(self, answer: str | None) -> None:
         if answer and not self.training.is_alive():  # it ended while the question stood

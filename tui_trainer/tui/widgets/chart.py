@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from textual import events
+
 from tui_trainer.tui.chart.axes import SteadyAxis
-from tui_trainer.tui.chart.picture import Look, draw_chart, grid_of
+from tui_trainer.tui.chart.picture import WALL, Look, draw_chart, grid_of
 from tui_trainer.tui.chart.titles import describe_look, name_view
 from tui_trainer.tui.chart.viewport import ALL, Extent, Grid, Viewport, axis_end
 from tui_trainer.tui.chart.views import LOSS, VIEWS, ChartView, next_view
 from tui_trainer.tui.lines import Line
 from tui_trainer.tui.widgets.run_pane import RunPane
 
+WHEEL_ZOOM = 1.5
+
 
 class Chart(RunPane):
-    """Shows one view of a run; keys change the view, the steps, the scale, and move a cursor."""
+    """Shows one view of a run; keys and the mouse change the view, the steps, the scale, and move a cursor."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self.view: ChartView = LOSS
+    def __init__(self, fixed: ChartView | None = None, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+        """A chart of the loss at first, or one whose view stays as it is and that nobody steers."""
+        super().__init__(id=id, classes=classes)
+        self._is_fixed = fixed is not None
+        self.view: ChartView = fixed or LOSS
         """What is shown now."""
         self.viewport: Viewport = ALL
         self.cursor: float | None = None
@@ -37,9 +43,9 @@ class Chart(RunPane):
             self.view = next_view(self.view, self.follower.state.history, direction)
             self.redraw()
 
-    def zoom(self, factor: float) -> None:
-        """Shows `factor` times as many steps, around the cursor if there is one: 0.5 zooms in."""
-        self._look_at(self.viewport.zoom(factor, self._extent, self.cursor))
+    def zoom(self, factor: float, around: float | None = None) -> None:
+        """Shows `factor` times as many steps, around a step or the cursor if there is one: 0.5 zooms in."""
+        self._look_at(self.viewport.zoom(factor, self._extent, self.cursor if around is None else around))
 
     def pan(self, share: float) -> None:
         """Moves the window by a share of its length; the newest step in sight, it is live again."""
@@ -79,6 +85,30 @@ class Chart(RunPane):
         self.is_smoothed = not self.is_smoothed
         self.redraw()
 
+    def on_click(self, event: events.Click) -> None:
+        """Puts the cursor where somebody clicked."""
+        if not self._is_fixed:
+            self.cursor = self._step_at(event)
+            self.redraw()
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        self._turn_wheel(event, 1 / WHEEL_ZOOM)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        self._turn_wheel(event, WHEEL_ZOOM)
+
+    def _turn_wheel(self, event: events.MouseEvent, factor: float) -> None:
+        """The step under the pointer stays where it is."""
+        event.stop()
+        if not self._is_fixed:
+            self.zoom(factor, self._step_at(event))
+
+    def _step_at(self, event: events.MouseEvent) -> float:
+        grid = self._grid
+        x = event.get_content_offset_capture(self).x - self.view.label_width - WALL
+        step = grid.center(min(max(x, 0), grid.cells - 1))
+        return self._within(grid, round(step) if grid.steps_a_column * grid.wide < 1 else step)
+
     def draw_lines(self, width: int, height: int) -> list[Line]:
         return draw_chart(self.follower, self._look, width, height, self._axis) if self.follower else []
 
@@ -98,7 +128,10 @@ class Chart(RunPane):
         if self.follower is None:
             return
         look, history = self._look, self.follower.state.history
-        titles = (name_view(look), describe_look(look, self.viewport.mode, history, self.size.width))
+        titles = (
+            name_view(look),
+            "" if self._is_fixed else describe_look(look, self.viewport.mode, history, self.size.width),
+        )
         if titles != self._titles:
             self.border_title, self.border_subtitle = self._titles = titles
 
