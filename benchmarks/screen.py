@@ -1,8 +1,11 @@
 """What the screen costs: tokens/s with it over headless, and bytes/s to the terminal.
 
     python benchmarks/screen.py [--rounds 6] [--steps 800] [--size 120x40]
+    python benchmarks/screen.py --replay RUN [--rate 50] [--seconds 60] [--size 200x50] [--keys ++]
 
 Runs `quick-test` by turns without and with the screen in a real pseudo-terminal, and prints the ratio of each pair.
+With --replay, the log of a run is written again at so many steps a second of wall time while `attach` shows it, so that
+bytes do not depend on how fast this machine trains; --keys are pressed at first.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import json
 import os
 import pty
 import select
+import shutil
 import statistics
 import struct
 import subprocess
@@ -22,7 +26,13 @@ import termios
 import time
 from pathlib import Path
 
+from watched_program import WatchedProgram
+
+from tui_trainer.runs.status import Status, write_status
+
 WARM_UP_STEPS = 200
+WARM_UP_SECONDS = 10.0
+WINDOW_SECONDS = 10.0
 
 
 def command(run_dir: Path, steps: int) -> list[str]:
@@ -85,6 +95,39 @@ def run_on_screen(steps: int, columns: int, rows: int) -> tuple[float, float, fl
         return speed_of(run_dir), statistics.median(steady), max(steady)
 
 
+def replay(source: Path, rate: float, seconds: float, columns: int, rows: int, keys: str) -> tuple[float, float]:
+    """Mean bytes/s to the terminal after the warm-up, and those of the ten seconds with the most."""
+    with tempfile.TemporaryDirectory() as folder:
+        run_dir = Path(folder) / source.name
+        shutil.copytree(source, run_dir)
+        lines = (run_dir / "events.jsonl").read_bytes().splitlines(keepends=True)
+        steps, written = 0, 0
+        with (run_dir / "events.jsonl").open("wb", buffering=0) as log:
+            program: WatchedProgram | None = None
+            started = time.perf_counter()
+            while (past := time.perf_counter() - started) < WARM_UP_SECONDS + seconds and written < len(lines):
+                while written < len(lines) and steps <= rate * past:
+                    log.write(lines[written])
+                    steps += b'"StepCompleted"' in lines[written]
+                    written += 1
+                now = time.time()
+                status = Status("running", phase="training", step=steps, heartbeat=now, progressed_at=now)
+                write_status(run_dir / "status.json", status)
+                if program is None and past > 1:
+                    program = WatchedProgram("attach", str(run_dir), columns=columns, rows=rows)
+                if keys and past > WARM_UP_SECONDS / 2 and program:
+                    program.press(keys)
+                    keys = ""
+                time.sleep(0.1)
+        assert program is not None
+        first, end = started + WARM_UP_SECONDS, time.perf_counter()
+        starts = [first + second for second in range(max(1, int(end - first - WINDOW_SECONDS)))]
+        most = max(program.bytes_between(start, start + WINDOW_SECONDS) for start in starts) / WINDOW_SECONDS
+        mean = program.bytes_between(first, end) / (end - first)
+        program.end()
+        return mean, most
+
+
 def drain(terminal: int) -> None:
     while True:
         try:
@@ -99,8 +142,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--size", default="120x40")
+    parser.add_argument("--replay", type=Path)
+    parser.add_argument("--rate", type=float, default=50.0)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--keys", default="")
     arguments = parser.parse_args()
     columns, rows = map(int, arguments.size.split("x"))
+    if arguments.replay:
+        mean, most = replay(arguments.replay, arguments.rate, arguments.seconds, columns, rows, arguments.keys)
+        print(f"{arguments.size} {arguments.keys}: terminal {mean:,.0f} B/s, {most:,.0f} B/s in the worst ten seconds")
+        return
     ratios = []
     for number in range(arguments.rounds):
         if number % 2:  # the order changes, so that a machine that slows down favours neither

@@ -114,6 +114,20 @@ def test_an_edit_that_the_other_process_refuses_does_not_end_the_training(
     assert training.exit_code == 0
 
 
+@pytest.mark.parametrize("edit", [lambda file: file.unlink(), lambda file: file.write_bytes(b"\xff\xfe = 1")])
+def test_a_config_that_is_gone_or_no_text_does_not_end_the_training(
+    endless: RunConfig, run: RunDirectory, edit: Callable[[Path], object]
+) -> None:
+    training = start(endless, run, hand_over)
+    edit(run.config_file)
+    training.detach("kim")
+    wait_for(lambda: len(events(run, RunStarted)) == 2, 60)
+    assert run.read_config().model.n_head == 2
+    training.stop()
+    training.join()
+    assert training.exit_code == 0
+
+
 def test_a_text_that_changed_while_it_was_trained_on_is_no_matter_to_a_detach(
     endless: RunConfig, run: RunDirectory, tmp_path: Path
 ) -> None:

@@ -87,7 +87,7 @@ def test_a_copy_of_a_run_that_trains_takes_no_commands(run, tmp_path):
     write_status(run, directory=str(run.path))
     shutil.copytree(run.path, tmp_path / "mirror")
     for send in (steering.control, lambda name, *command: steering.send(RunDirectory(tmp_path / "mirror"), *command)):
-        with pytest.raises(UserError, match="nobody reads commands in") as error:
+        with pytest.raises(UserError, match="is not where this run is training") as error:
             send(str(tmp_path / "mirror"), "save", None)
         assert f"trains {run.path}; name that directory instead" in str(error.value)
     assert list((tmp_path / "mirror" / "control").iterdir()) == []

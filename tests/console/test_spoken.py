@@ -204,7 +204,7 @@ def test_each_kind_of_event_has_its_sentence(make_run):
         "Compiling the model, which may take a minute.",
         "The training begins: run r, 402,000 parameters, 1,000 steps, on cpu in bf16.",
         "Warning: learning rate high. Validation loss 4.2 to 4.4 (0.0001 times 3).",
-        "What to do: Lower it to 0.0003 (학습률).",
+        "What to do: Lower it to 0.0003.",
         "Something is wrong: learning rate high. Validation loss 9 percent.",
         "This has passed: learning rate high.",
         "Step 5 overflowed in fp16, which is normal: it comes again.",

@@ -10,17 +10,24 @@ from hypothesis import strategies as st
 from tui_trainer.event_codec import encode
 from tui_trainer.events import (
     AdviceCleared,
+    ControlApplied,
     HardwareSampled,
     PhaseStarted,
     Record,
     RolledBack,
     RunFinished,
+    RunPaused,
+    RunResumed,
     SampleGenerated,
     StepCompleted,
     StepSkipped,
 )
 
 FOREIGN = [b"junk\n", b"\n", b'{"v":1,"time":3,"segm\n', b'{"event":"FromTheFuture","time":1,"segment":0}\n']
+
+
+RATE = {"key": "training.learning_rate", "value": 0.0005}
+LAST_STEP = {"key": "training.max_steps", "value": 200}
 
 
 class Story:
@@ -67,13 +74,18 @@ class Story:
                 "sample": Record(at, 0, SampleGenerated(step, f"prompt {step % 3}", "text", {})),
                 "advice": advice(step, "warning"),
                 "cleared": Record(at, 0, AdviceCleared("overfitting", step)),
+                "pause": Record(at, 0, RunPaused(step)),
+                "pause over": Record(at, 0, RunResumed(step, 2.0)),
+                "rate": Record(at, 0, ControlApplied("1", "set", RATE, "ada on pts/1", step, 100, 1.0)),
+                "last step": Record(at, 0, ControlApplied("2", "set", LAST_STEP, "ada on pts/1", step, 200, 1.0)),
                 "skip": Record(at, 0, StepSkipped(step + 1, "non_finite", None, None)),
                 "end": Record(at, 0, RunFinished("stopped", step, step / 10)),
             }[what]
         )
 
 
-HAPPENINGS = ["evaluation", "save", "hardware", "phase", "sample", "advice", "cleared", "skip", "end"]
+HAPPENINGS = ["evaluation", "save", "hardware", "phase", "sample", "advice", "cleared", "skip", "end",
+              "pause", "pause over", "rate", "last step"]  # fmt: skip
 ACTS = (
     st.tuples(st.just("steps"), st.integers(1, 40), st.sampled_from([2.5, 0.1, 3e-05, 5.0, None, float("nan")]))
     | st.tuples(st.just("go_back"), st.integers(0, 60), st.booleans())

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui_trainer.monitor.history import MAX_MARKS, Marks
+from tui_trainer.monitor.history import MAX_MARKS, History, Marks
 
 STEPS = st.integers(-(2**63), 2**63)
 
@@ -41,3 +42,13 @@ def test_marks_at_any_steps_take_bounded_memory(steps):
     marks = marked(steps * (MAX_MARKS // len(steps) + 2))
     assert len(marks.steps("checkpoint")) <= MAX_MARKS
     assert marks.steps("checkpoint")[-1] in steps
+
+
+def test_the_clipped_share_is_that_of_the_newest_steps():
+    history = History()
+    assert history.clipped_share is None
+    for number in range(1, 251):
+        history.clip_rate.append(number, number > 225)
+    assert history.clipped_share == pytest.approx(0.25)
+    history.drop_after(225)
+    assert history.clipped_share == 0.0

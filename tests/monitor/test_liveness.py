@@ -112,11 +112,12 @@ def test_a_copy_lives_while_somebody_keeps_it_fresh_and_is_dead_after(dead_pid):
     assert judge(COPY, NOW + STALE_SECONDS) is Liveness.ALIVE
     assert judge(COPY, NOW + STALE_SECONDS + 0.1) is Liveness.DEAD
     assert judge(replace(COPY, pid=dead_pid), NOW) is Liveness.DEAD
-    assert silence_text(COPY, NOW + 61) == "a copy, with nothing new for 1 min 01 s"
+    assert silence_text(COPY, NOW + 61) == "a copy, not updated for 1 min 01 s"
 
 
 def test_a_copy_is_trained_elsewhere_as_long_as_its_process_trains(dead_pid):
     assert is_trained_elsewhere(COPY)
-    assert is_trained_elsewhere(replace(COPY, state="moving", pid=dead_pid))
+    assert is_trained_elsewhere(replace(COPY, state="moving", pid=dead_pid, heartbeat=time.time()))
+    assert not is_trained_elsewhere(replace(COPY, state="moving", pid=dead_pid)), "a handover takes no hours"
     for other in (MINE, replace(COPY, pid=dead_pid), replace(COPY, state="finished"), replace(COPY, state="failed")):
         assert not is_trained_elsewhere(other)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui_trainer.monitor.safe_text import safe_line, safe_text
+from tui_trainer.monitor.safe_text import safe_line, safe_text, without_glosses
 
 C0 = [chr(code) for code in range(0x20) if chr(code) not in "\n\t"]
 C1 = [chr(code) for code in range(0x80, 0xA0)]
@@ -65,3 +65,12 @@ def test_a_safe_line_is_one_line_and_can_be_encoded(text):
 
 def test_a_line_shows_where_lines_ended():
     assert safe_line("a\tb\nc\r\n") == "a b⏎c␍⏎"
+
+
+def test_korean_words_in_brackets_are_for_korean_readers():
+    text = "Lower the rate (학습률): 1e-4 (a tenth); or stop (조기 종료)."
+    assert without_glosses(text, {"LANG": "ko_KR.UTF-8"}) == text
+    assert without_glosses(text, {"LC_ALL": "en_US.UTF-8", "LANG": "ko_KR.UTF-8"}) == (
+        "Lower the rate: 1e-4 (a tenth); or stop."
+    )
+    assert without_glosses(text, {}) == "Lower the rate: 1e-4 (a tenth); or stop."

@@ -182,7 +182,7 @@ def test_an_id_that_several_runs_share_is_refused_with_their_places(tmp_path):
     with pytest.raises(UserError) as error:
         find_run(run.run_id)
     lines = str(error.value).splitlines()
-    assert lines[0] == f"{run.run_id}: 3 runs are called so; name the directory of one:"
+    assert lines[0] == f"{run.run_id}: 3 runs match; give the directory of one:"
     assert len(lines) == 3 and lines[2].endswith(" and 1 more")
     assert {lines[1], lines[2].removesuffix(" and 1 more")} <= {str(copy.path) for copy in copies}
     assert find_run("two") == copies[1]
@@ -190,7 +190,7 @@ def test_an_id_that_several_runs_share_is_refused_with_their_places(tmp_path):
 
 def test_two_directories_of_one_name_are_refused(tmp_path):
     runs = [create(number, tmp_path / folder / "out") for number, folder in enumerate("ab")]
-    with pytest.raises(UserError, match="out: 2 runs are called so") as error:
+    with pytest.raises(UserError, match="out: 2 runs match") as error:
         find_run("out")
     assert all(str(run.path) in str(error.value) for run in runs)
     assert find_run(runs[0].run_id) == runs[0]

@@ -62,6 +62,7 @@ def notices(run: RunDirectory, rule: str = "resume") -> list[str]:
         ("model.n_head", "4", "model.n_head 2 → 4"),
         ("model.dropout", "0.0", "model.dropout 0.2 → 0"),
         ("training.optimizer", '"muon"', "training.optimizer adamw → muon"),
+        ("data.tokenizer", '"char"', "data.tokenizer bytes → char"),
     ],
 )
 def test_what_decides_the_weights_is_refused(run: RunDirectory, key: str, value: str, shown: str) -> None:
@@ -137,6 +138,27 @@ def test_what_was_asked_for_at_a_resume_is_no_edit(run: RunDirectory, monkeypatc
         patch.setattr(preparation, "write_config", die)
         with pytest.raises(Killed):
             hold(ResumedRun(run, changed(run.read_config(), max_steps=25), "cpu"))
+    assert resume(run).exit_code == 0
+    assert notices(run) == []
+
+
+def test_old_settings_that_somebody_put_back_are_an_edit(run: RunDirectory) -> None:
+    """They are those from before the last change, as after a kill; but nothing was killed."""
+    before = run.config_file.read_bytes()
+    longer = changed(run.read_config(), max_steps=400, learning_rate=0.001)
+    hold(ResumedRun(run, longer, "cpu"), 8)
+    run.config_file.write_bytes(before)
+    hold(ResumedRun(run, run.read_config(), "cpu"), 8)
+    (notice,) = notices(run)
+    assert "training.max_steps 400 → 20" in notice and "training.learning_rate 0.001 → 0.01" in notice
+
+
+def test_an_older_checkpoint_than_the_last_is_not_compared(run: RunDirectory) -> None:
+    """It was trained under older settings, which nobody edited."""
+    hold(ResumedRun(run, changed(run.read_config(), max_steps=25), "cpu"), 30)
+    last = CheckpointStore(run.checkpoints).pointer("last")
+    file = run.checkpoints / f"step-{last:08}.safetensors"
+    file.write_bytes(file.read_bytes()[:-50])
     assert resume(run).exit_code == 0
     assert notices(run) == []
 

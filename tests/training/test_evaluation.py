@@ -120,10 +120,10 @@ def test_how_often_evaluations_come_does_not_change_the_training(tmp_path: Path)
 
 @pytest.fixture(scope="module")
 def overfitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """60 characters of noise, learned by heart while the validation loss climbs."""
+    """140 random characters, learned by heart while the validation loss climbs."""
     folder = tmp_path_factory.mktemp("overfitted")
     config = tiny_config(
-        write_text(folder, 120, alphabet="abcdefghijklmnopqrstuvwxyz"),
+        write_text(folder, 280, alphabet="abcdefghijklmnopqrstuvwxyz"),
         model={"n_embd": 32, "dropout": 0.0},
         data={"val_fraction": 0.5, "stride": 1},
         training={"max_steps": 120, "eval_interval": 10, "checkpoint_interval": 10, "keep_checkpoints": 3},
@@ -177,7 +177,7 @@ def test_advice_is_raised_and_nothing_ends(overfitted: Path) -> None:
 @pytest.mark.parametrize(("patience", "min_delta"), [(1, 0.0), (2, 0.0), (3, 0.0), (2, 0.3), (1, 100.0), (0, 0.0)])
 def test_early_stopping(tmp_path: Path, patience: int, min_delta: float) -> None:
     training = {"max_steps": 60, "eval_interval": 5, "early_stop_patience": patience, "early_stop_min_delta": min_delta}
-    text = write_text(tmp_path, 120, alphabet="abcdefghijklmnopqrstuvwxyz")
+    text = write_text(tmp_path, 280, alphabet="abcdefghijklmnopqrstuvwxyz")
     data = {"val_fraction": 0.5, "stride": 1}
     config = tiny_config(text, model={"n_embd": 32, "dropout": 0.0}, data=data, training=training)
     run = trained(config, tmp_path / "run")

@@ -137,6 +137,17 @@ def test_a_run_that_must_end_on_a_full_disk_says_which_step_is_safe(
     assert events(run, RunFinished)[-1].step == 20
 
 
+@needs_proc
+def test_a_limit_on_file_sizes_is_named_as_such(
+    config: RunConfig, run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        Disk(patch, "events.jsonl", 30, 40, errno.EFBIG)
+        assert train(new(config, run)).exit_code == 0
+    (raised,) = [event for event in events(run, AdviceRaised) if event.rule == "disk"]
+    assert "events.jsonl: File too large" in raised.evidence and "ulimit -f" in raised.remedy
+
+
 def test_only_the_room_that_a_save_needs_is_asked_for(
     config: RunConfig, run: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -394,6 +405,20 @@ def test_a_folder_that_was_there_before_stays(config: RunConfig, tmp_path: Path)
     assert handle.exit_code == 2
     assert list((tmp_path / "out").iterdir()) == []
     assert train(new(config, RunDirectory(tmp_path / "out"))).exit_code == 0
+
+
+def test_what_others_put_into_the_folder_of_a_failed_start_stays(
+    config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "out").mkdir()
+
+    def write_beside(*arguments: Any) -> None:
+        (tmp_path / "out" / "notes.txt").write_text("mine")
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr("tui_trainer.training.preparation.Evaluator", write_beside)
+    assert train(new(config, RunDirectory(tmp_path / "out"))).exit_code == 1
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["notes.txt"]
 
 
 def test_a_bug_before_the_first_checkpoint_leaves_no_run_but_its_traceback(

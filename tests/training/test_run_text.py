@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_runs import changed, events, sha_of, tensors_of, tiny_config, train, trained, write_text
+from tiny_runs import changed, events, hold, sha_of, tensors_of, tiny_config, train, trained, write_text
 
 from tui_trainer import places
 from tui_trainer.config import RunConfig
 from tui_trainer.data.corpus import Corpus
-from tui_trainer.events import AdviceRaised, EvaluationCompleted
+from tui_trainer.events import AdviceRaised, EvaluationCompleted, RunStarted
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.training.launch import ResumedRun, TrainingHandle
 
@@ -114,8 +114,8 @@ def test_a_moved_text_is_named_and_known_by_what_it_is(config: RunConfig, run: R
     moved = Path(config.data.paths[0]).rename(tmp_path / "q" / "other name.txt")
     handle = resume(run)
     lines = str(handle.failure).splitlines()
-    assert handle.exit_code == 2 and len(lines) == 3
-    assert lines[0] == f"{config.data.paths[0]}: no such file or folder" and "--data PATH" in lines[2]
+    assert handle.exit_code == 2 and len(lines) == 2
+    assert lines[0] == f"{config.data.paths[0]}: no such file or folder" and "--data PATH" in lines[1]
     wrong = write_text(tmp_path / "q", seed=5)
     handle = resume(run, data=(str(wrong),))
     assert handle.exit_code == 2 and "text.txt: the text is not the one" in str(handle.failure)
@@ -149,6 +149,47 @@ def test_a_run_of_an_earlier_version_is_found_by_its_fingerprints(config: RunCon
     run.manifest.write_text(json.dumps({key: known[key] for key in known if key not in ("tokens", "data_seen")}))
     Path(config.data.paths[0]).unlink()
     assert resume(run).exit_code == 0
+
+
+def test_an_earlier_version_s_run_whose_text_is_gone_is_told_so_once(config: RunConfig, run: RunDirectory) -> None:
+    known = json.loads(run.manifest.read_bytes())
+    run.manifest.write_text(json.dumps({key: known[key] for key in known if key != "data_seen"}))
+    text = Path(config.data.paths[0])
+    text.rename(text.with_name("moved.txt"))
+    assert resume(run, 25).exit_code == 0
+    (notice,) = said_of_the_text(run)
+    assert "no such file" in notice.evidence
+    text.with_name("moved.txt").rename(text)
+    assert resume(run, 30).exit_code == 0
+    assert said_of_the_text(run) == [notice]
+
+
+def test_another_version_of_the_cache_reads_the_same_text_again(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui_trainer.data.token_cache.FORMAT_VERSION", 99)
+    clear_cache()
+    handle = resume(run)
+    assert (handle.exit_code, handle.failure) == (0, None)
+
+
+def test_a_kill_before_the_new_text_is_written_down_does_not_bring_the_old_one_back(
+    config: RunConfig, run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def die(*arguments: Any, **settled: Any) -> None:
+        raise Killed
+
+    rewrite(config)
+    with monkeypatch.context() as patch:
+        patch.setattr("tui_trainer.training.text.Text.remember", die)
+        with pytest.raises(Killed):
+            hold(ResumedRun(run, changed(run.read_config(), max_steps=30), "cpu", allow_changed_data=True))
+    assert resume(run).exit_code == 0
+    sizes = [event.train_tokens for event in events(run, RunStarted)]
+    assert sizes == [2700, 3600, 3600], "the checkpoint was made for the new text"
 
 
 def test_another_tokenizer_is_refused_and_accepted_when_allowed(tmp_path: Path) -> None:

@@ -47,6 +47,16 @@ def test_a_stopped_process_does_not_count_and_a_slow_step_does() -> None:
     assert clocks.read_after(1.0, 0.0) == 61.5, "a second of waiting, for a disk for instance"
 
 
+def test_it_can_be_held_within_a_hold() -> None:
+    """A full disk in the middle of a pause: the pause goes on behind it."""
+    clocks = Clocks()
+    with clocks.watch.held():
+        with clocks.watch.held():
+            clocks.read_after(2.0, 2.0)
+        assert clocks.read_after(2.0, 2.0) == 0.0
+    assert clocks.read_after(1.0, 1.0) == 1.0
+
+
 def test_a_stop_within_a_pause_does_not_count_either() -> None:
     clocks = Clocks()
     with clocks.watch.held():

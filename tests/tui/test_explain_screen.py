@@ -70,4 +70,4 @@ async def test_without_a_run_there_is_only_the_guide():
         await pilot.press("question_mark")
         await pilot.pause()
         shown = text_of(app)
-    assert "혼란도" in shown and "this run" not in shown
+    assert "perplexity" in shown and "this run" not in shown

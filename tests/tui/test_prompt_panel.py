@@ -30,7 +30,7 @@ class TestPrompt:
         async with app.run_test(size=(120, 40)) as pilot:
             answer = await self.ask(pilot, "The object ")
             assert answer.text == "안녕 🙂 names"
-            assert "speaks from step 1,200, val 4.255 (best)" in text_of(app)
+            assert "answer · step 1,200 (best, val 4.255)" in text_of(app)
             prompt, settings = writer.asked[0]
             assert prompt == "The object "
             assert (settings.temperature, settings.top_k, settings.top_p, settings.seed) == (0.8, 40, 0.95, None)
@@ -85,7 +85,7 @@ class TestPrompt:
             app.screen.query_one("#prompt", Input).post_message(events.Paste("a" * 20_000 + "end"))
             await pilot.press("enter")
             panel = app.screen.query_one(PromptPanel)
-            await wait_until(pilot, lambda: "only the last 1,000 tokens fit" in str(panel.border_subtitle))
+            await wait_until(pilot, lambda: "only the last 1,000 tokens fit" in str(panel.border_title))
             assert app.screen.query_one("#prompt", Input).value.endswith("aend")
 
     async def test_settings_reach_the_writer(self, record_of):

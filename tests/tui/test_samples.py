@@ -85,7 +85,7 @@ async def test_a_hostile_or_long_sample_fits_and_is_not_obeyed(services, record_
         answer, shown = app.screen.query_one(Answer), text_of(app)
         assert "[b]p[/b]" in shown and not {"\x1b", "\x9b", "‮"} & set(shown)
         assert len(answer._lines) == answer.size.height
-        assert "".join(part for part, _ in answer._lines[-1]).count("…") == 1
+        assert answer.hidden[0] == 0 and answer.hidden[1] > 10, "the rest can be scrolled to"
 
 
 async def test_a_sample_that_never_happened_is_taken_back(services, record_of):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 
 from tui_trainer.config import RunConfig, to_toml
@@ -72,10 +73,12 @@ def restore_config(run: RunDirectory, config: RunConfig) -> None:
 
     It may be the very edit that the other process refused, and a training must not end because of that.
     """
-    text = to_toml(config)
-    if run.config_file.read_text() != text:
+    content = to_toml(config).encode()
+    with suppress(FileNotFoundError):
+        if run.config_file.read_bytes() == content:
+            return
         run.config_file.replace(run.path / "config.edited.toml")
-        replace_file(run.config_file, text.encode())
+    replace_file(run.config_file, content)
 
 
 def end_moving(run: RunDirectory, status: Status, why: ControlDiscarded) -> None:

@@ -6,6 +6,7 @@ import os
 import threading
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 
 from tui_trainer.cli.handover import LOOK_SECONDS, end_moving, hand_over, restore_config
 from tui_trainer.events import ControlDiscarded
@@ -112,8 +113,9 @@ class OwnTraining:
             return
         device = str(run.describe().get("device") or "auto")
         if self._handle.config:
-            restore_config(run, self._handle.config)
-        request = ResumedRun(run, run.read_config(), device, is_paused=status.is_paused)
+            with suppress(OSError):  # a full disk: the edit is then refused, and the run counts as failed
+                restore_config(run, self._handle.config)
+        request = ResumedRun(run, self._handle.config or run.read_config(), device, is_paused=status.is_paused)
         self._handle = launch(request, self._on_directory)
         self._handle.report(why)
         if self._is_stopping:  # it was said to the handle before

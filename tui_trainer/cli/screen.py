@@ -20,7 +20,7 @@ from tui_trainer.cli.writers import is_training_beside, open_writer
 from tui_trainer.config import RunConfig
 from tui_trainer.monitor.follower import open_follower
 from tui_trainer.monitor.safe_text import safe_text
-from tui_trainer.presets import Preset
+from tui_trainer.presets import Preset, apply_resume_overrides
 from tui_trainer.runs.control import name_requester, send_command
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.training.launch import NewRun, ResumedRun
@@ -58,6 +58,9 @@ class _Program:
 
     def launch_preset(self, config: RunConfig, preset: str) -> OwnTraining:
         return self.launch(NewRun(config, preset))
+
+    def resume(self, run: RunDirectory, overrides: Sequence[str]) -> OwnTraining:
+        return self.launch(ResumedRun(run, apply_resume_overrides(run.read_config(), overrides)))
 
     def stop(self) -> None:
         if self.training:
@@ -101,7 +104,8 @@ def show_screen(what: Shown, *, is_outliving: bool = True, is_readonly: bool = F
 
 def _make_app(program: _Program, what: Shown, is_readonly: bool, new_app: Callable[..., TrainerApp]) -> TrainerApp:
     steer = None if is_readonly else _steer
-    services = Services(program.launch_preset, open_writer, steer, AttachedRun, is_training_beside)
+    resume = None if is_readonly else program.resume
+    services = Services(program.launch_preset, open_writer, steer, AttachedRun, is_training_beside, resume)
     if isinstance(what, NewRun):
         return new_app(services, training=(program.launch(what), what.preset))
     if isinstance(what, ResumedRun):

@@ -63,7 +63,7 @@ def refuse_elsewhere(run: RunDirectory) -> None:
         return
     is_there = is_run(Path(status.directory))
     fix = "name that directory instead" if is_there else "it was moved from there: move it back to steer it"
-    raise UserError(f"nobody reads commands in {run.path}\nits process trains {status.directory}; {fix}")
+    raise UserError(f"{run.path} is not where this run is training\nits process uses {status.directory}; {fix}")
 
 
 def value_of(action: str, setting: str | None) -> dict[str, Any] | None:

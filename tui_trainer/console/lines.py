@@ -32,7 +32,7 @@ from tui_trainer.monitor import numbers
 from tui_trainer.monitor.controls import control_text, is_preparing_text
 from tui_trainer.monitor.follower import RunFollower
 from tui_trainer.monitor.recoveries import micro_batch_text, roll_back_text, skip_text
-from tui_trainer.monitor.safe_text import safe_line
+from tui_trainer.monitor.safe_text import safe_line, without_glosses
 
 LINES_A_RUN = 50
 """About how many step lines a run prints, whatever its length."""
@@ -85,7 +85,11 @@ class LineFormatter:
                 return f"memory  {micro_batch_text(event)}"
             case AdviceRaised() as event:
                 is_news = self._is_in_feed(record)
-                return f"{event.level:<7} {event.rule}: {event.evidence}. {event.remedy}" if is_news else None
+                return (
+                    f"{event.level:<7} {event.rule}: {event.evidence}. {without_glosses(event.remedy)}"
+                    if is_news
+                    else None
+                )
             case AdviceCleared() as event:
                 return f"cleared {event.rule}"
             case ControlApplied() as event:

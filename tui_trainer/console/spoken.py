@@ -33,6 +33,7 @@ from tui_trainer.events import (
 from tui_trainer.monitor.controls import is_preparing_text, setting_of
 from tui_trainer.monitor.follower import RunFollower
 from tui_trainer.monitor.run_setup import base_name
+from tui_trainer.monitor.safe_text import without_glosses
 
 CALM_SECONDS = 10.0
 """Between two sentences about what happens all the time: nobody can listen faster and still think."""
@@ -175,7 +176,11 @@ class Narrator:
         """Advice that gets worse is told again, but not what to do when that is the same."""
         before, self._told_remedies[event.rule] = self._told_remedies.get(event.rule, ""), event.remedy
         lines = [spoken_state.advice(event)]
-        return lines if event.remedy == before else [*lines, sentence(f"What to do: {in_words(event.remedy)}")]
+        return (
+            lines
+            if event.remedy == before
+            else [*lines, sentence(f"What to do: {in_words(without_glosses(event.remedy))}")]
+        )
 
     def _applied(self, event: ControlApplied) -> str:
         setting = setting_of(event)

@@ -41,6 +41,11 @@ def find_verdict(
     first, last, best = evaluations[0], evaluations[-1], best_of(evaluations)
     if len(evaluations) == 1:
         return Verdict("waiting", f"val {last.val_loss:.3f}: one evaluation so far, the next will tell")
+    if is_over and last.val_loss > first.val_loss:
+        text = f"val rose from {first.val_loss:.3f} to {last.val_loss:.3f}: it diverged, or learned nothing"
+        return Verdict(
+            "wrong", text, "Start again with a lower learning rate, for instance a tenth, and with clipping."
+        )
     if is_over:
         return Verdict("good", f"val fell from {first.val_loss:.3f} to {best.val_loss:.3f}, best at step {best.step:,}")
     if patience and (without_gain := evaluations_without_gain([each.val_loss for each in evaluations], min_delta)):

@@ -9,6 +9,8 @@ from tui_trainer.events import ControlApplied, ControlDiscarded, Event
 from tui_trainer.monitor.run_state import RunState
 
 MAX_VALUE = 60
+DONE = {"pause": "paused", "resume": "continued", "save": "saving", "stop": "stopping"}
+"""Commands that are met when they are answered, in the past tense."""
 
 
 def setting_of(event: ControlApplied | ControlDiscarded) -> tuple[str, Any] | None:
@@ -28,14 +30,16 @@ def control_text(event: ControlApplied | ControlDiscarded) -> str:
     return f"{setting[0]} = {value if len(value) <= MAX_VALUE else value[:MAX_VALUE] + '…'}"
 
 
-def control_news(event: Event) -> str | None:
-    """A command that was answered, in a line: what, by whom, and why not when it had no effect."""
+def control_news(event: Event, reader: str = "") -> str | None:
+    """A command that was answered, in a line: what, by whom unless that is the reader, and why not if it failed."""
+    if not isinstance(event, ControlApplied | ControlDiscarded):
+        return None
+    by = "" if event.requested_by == reader else f", asked for by {event.requested_by}"
     if isinstance(event, ControlApplied):
-        return f"{control_text(event)}, asked for by {event.requested_by}"
-    if isinstance(event, ControlDiscarded):
-        why = f": {event.reason.splitlines()[0]}" if event.reason else ""
-        return f"{control_text(event)} had no effect, asked for by {event.requested_by}{why}"
-    return None
+        what = DONE.get(event.action) if reader else None
+        return f"{what or control_text(event)}{by}"
+    why = f": {event.reason.splitlines()[0]}" if event.reason else ""
+    return f"{control_text(event)} had no effect{by}{why}"
 
 
 def is_preparing_text(state: RunState) -> bool:

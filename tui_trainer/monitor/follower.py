@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tui_trainer.config import RunConfig
@@ -14,6 +15,8 @@ from tui_trainer.events import AdviceCleared, AdviceRaised, ControlApplied, Even
 from tui_trainer.lr_schedule import LearningRateSchedule, make_schedule
 from tui_trainer.monitor.liveness import Liveness, judge
 from tui_trainer.monitor.run_state import RunState
+from tui_trainer.monitor.safe_text import without_glosses
+from tui_trainer.monitor.standing import Standing, standing_of
 from tui_trainer.runs.directory import RunDirectory
 from tui_trainer.runs.event_log import READ_BYTES, EventLogReader
 from tui_trainer.runs.status import Status, read_status
@@ -113,7 +116,7 @@ class RunFollower:
         while self._backfill is not None:
             has_more = self._backfill.fold(self._reader.offset)
             if self._backfill.offset == self._reader.offset:
-                self.state, self._backfill = self._backfill.state, None
+                self.state, self._backfill, self._trouble = self._backfill.state, None, ""
             elif not has_more and not self.run.event_log.exists():  # there will be no more of it than the glimpse
                 self._backfill = None
             elif not has_more:  # a mirror has put an older copy there: the rest comes with the next one
@@ -135,10 +138,16 @@ class RunFollower:
         return make_schedule(self.config.training, self.state.max_steps)
 
     @property
+    def standing(self) -> Standing:
+        """How the run stands now."""
+        return standing_of(self.state, self.status, time.time())
+
+    @property
     def standing_advice(self) -> list[AdviceRaised]:
         """The advice that stands, worst first; what was said about one start does not outlive its process."""
-        is_dead = judge(self.status, time.time()) is Liveness.DEAD
-        return [advice for advice in self.state.standing_advice if not (is_dead and advice.until == "start")]
+        is_dead = self.standing is Standing.INTERRUPTED
+        standing = [each for each in self.state.standing_advice if not (is_dead and each.until == "start")]
+        return [replace(advice, remedy=without_glosses(advice.remedy)) for advice in standing]
 
     @property
     def elapsed_seconds(self) -> float:
@@ -150,7 +159,7 @@ class RunFollower:
     def seconds_left(self) -> float | None:
         """Time to the end, or None while it is not known."""
         started, max_steps = self.state.started, self.state.max_steps
-        if started is None or max_steps is None or self.state.ended:
+        if started is None or max_steps is None or self.standing.is_over:
             return None
         return self.state.pace.seconds_left(
             self.state.current_step,
@@ -163,7 +172,7 @@ class RunFollower:
         log, place = self._reader.logs, self._reader.offset
         records = self._reader.read(READ_BYTES)
         if self._reader.logs != log:  # the first look at it, or another one took its place
-            self.state, self._backfill = RunState(), None
+            self.state, self._backfill, self._trouble = RunState(), None, ""
             is_long = self._is_glimpsing and self._reader.unread_bytes > LONG_LOG_BYTES
             if is_long and self._reader.skip_to_last(GLIMPSE_BYTES):
                 self._begin_glimpse(records)

@@ -15,6 +15,7 @@ __all__ = ["MAX_BUCKETS", "Bucket", "History", "Marks", "Series"]
 
 MAX_MARKS = 4096
 """Of each kind."""
+CLIPPED_OF = 100
 
 
 @dataclass
@@ -24,7 +25,7 @@ class Marks:
     _steps: dict[str, list[int]] = field(default_factory=dict)
 
     def add(self, kind: str, step: int) -> None:
-        """One more; kinds are checkpoint, resume, roll_back and non_finite."""
+        """One more; kinds are checkpoint, resume, roll_back, non_finite, pause, rate and last_step."""
         steps = self._steps.setdefault(kind, [])
         steps.append(step)
         if len(steps) > MAX_MARKS:
@@ -113,6 +114,13 @@ class History:
             self.gpu_percent.append(event.step, event.gpu_percent)
         if event.gpu_memory_bytes is not None:
             self.gpu_memory_bytes.append(event.step, event.gpu_memory_bytes)
+
+    @property
+    def clipped_share(self) -> float | None:
+        """How many of the last `CLIPPED_OF` steps were clipped, between 0 and 1; None before the first step."""
+        newest = self.clip_rate.last
+        means = newest and self.clip_rate.means(1, newest.last_step - CLIPPED_OF + 1, newest.last_step)
+        return means[0][0] if means and means[0] else None
 
     def drop_after(self, step: int) -> None:
         """Forgets what came after a step."""

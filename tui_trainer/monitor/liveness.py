@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from enum import Enum
 
 from tui_trainer.monitor import numbers
@@ -52,7 +53,9 @@ def is_trained_elsewhere(status: Status) -> bool:
     """Whether its process is at work, but on another directory: nobody would take a command from this one."""
     if not status.is_elsewhere or status.state in ENDINGS:
         return False
-    return status.state == "moving" or _exists(status.pid)
+    if status.state == "moving":
+        return time.time() - status.heartbeat <= MOVING_SECONDS
+    return _exists(status.pid)
 
 
 def silence_text(status: Status | None, now: float) -> str:
@@ -62,7 +65,7 @@ def silence_text(status: Status | None, now: float) -> str:
         return ""
     silent = numbers.duration(now - status.heartbeat)
     if status.is_elsewhere:
-        return f"a copy, with nothing new for {silent}"
+        return f"a copy, not updated for {silent}"
     return f"its process has been gone for {silent}" if liveness is Liveness.DEAD else f"no heartbeat for {silent}"
 
 

@@ -36,6 +36,13 @@ if TYPE_CHECKING:
 FEED_LENGTH = 500
 START_RULES = ("base", "checkpoint", "data", "resume", "schedule", "vocabulary")
 """Advice about one start of a run, in logs of earlier versions, which did not say how long it stands."""
+MARKED_SETTINGS = {
+    "training.learning_rate": "rate",
+    "training.min_learning_rate": "rate",
+    "training.max_steps": "last_step",
+    "training.epochs": "last_step",
+}
+"""What a person changes while the run goes on, and the mark that it leaves."""
 LEVELS = ("wrong", "warning", "note")
 SLOWEST = 1e-9
 """Tokens a second below which nobody waits for a step."""
@@ -177,6 +184,8 @@ class RunState:
                 self._apply_control(event)
             case RunPaused() as event:
                 self.paused = event
+                if event.step:  # the preparation of a text has no steps
+                    self.history.marks.add("pause", event.step)
                 return
             case RunResumed():
                 self.paused = None
@@ -275,6 +284,9 @@ class RunState:
 
     def _apply_control(self, event: ControlApplied) -> None:
         """What holds from here on, as the trainer settled it."""
+        key = event.value.get("key") if event.action == "set" and isinstance(event.value, dict) else None
+        if mark := MARKED_SETTINGS.get(str(key)):
+            self.history.marks.add(mark, event.step)
         self.max_steps = event.max_steps or self.max_steps
         if event.learning_rate_factor is not None:
             self.learning_rate_factor = event.learning_rate_factor

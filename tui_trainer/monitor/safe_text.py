@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Mapping
+
+GLOSS = re.compile(r"\s*\([^()]*[가-힣][^()]*\)")
 
 _DANGEROUS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029\ufeff\ud800-\udfff]"
@@ -31,3 +35,14 @@ def _visible(match: re.Match[str]) -> str:
     if code < 0x100:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}"
+
+
+def without_glosses(text: str, environ: Mapping[str, str] = os.environ) -> str:
+    """Text without its Korean words in brackets, unless the locale is Korean."""
+    return text if is_korean(environ) else GLOSS.sub("", text)
+
+
+def is_korean(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether messages are wanted in Korean, by the rules of POSIX."""
+    chosen = next(filter(None, (environ.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG"))), "")
+    return chosen.startswith("ko")

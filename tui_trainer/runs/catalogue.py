@@ -121,9 +121,7 @@ def _note_place(path: Path) -> None:
 def _ambiguous(name: str, called: Sequence[RunDirectory]) -> UserError:
     first, *others = (str(run.path) for run in called)
     more = f" and {len(others) - 1} more" if len(others) > 1 else ""
-    return UserError(
-        f"{name}: {len(called)} runs are called so; name the directory of one:\n{first}\n{others[0]}{more}"
-    )
+    return UserError(f"{name}: {len(called)} runs match; give the directory of one:\n{first}\n{others[0]}{more}")
 
 
 def find_base(name: str) -> Path:

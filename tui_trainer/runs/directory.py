@@ -36,6 +36,11 @@ class RunDirectory:
         return self.path / "config.toml"
 
     @property
+    def next_config_file(self) -> Path:
+        """A changed configuration while it is being saved: left over, it tells a kill from an edit by hand."""
+        return self.path / "config.next.toml"
+
+    @property
     def event_log(self) -> Path:
         return self.path / "events.jsonl"
 
@@ -91,6 +96,12 @@ class RunDirectory:
         """
         return parse_config(read_toml(self.config_file), str(self.config_file))
 
+    @property
+    def saved_step(self) -> int | None:
+        """The step of the last checkpoint; None while there is none."""
+        step = (read_json(self.checkpoints / "last.json") or {}).get("step")
+        return step if isinstance(step, int) else None
+
     def best_metrics(self) -> dict[str, float]:
         """What was measured of the best checkpoint, or an empty table when there is none."""
         step = (read_json(self.checkpoints / "best.json") or {}).get("step")
@@ -135,16 +146,13 @@ def create_run(
 
 
 def remove_run(run: RunDirectory) -> None:
-    """Removes a run that `create_run` made and that never trained; a folder that was there before stays, empty.
-
-    What cannot be removed stays: there is nothing of worth in it.
-    """
-    with suppress(OSError):
-        for path in run.path.iterdir():
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink()
+    """Removes a run that `create_run` made and that never trained, and nothing that others put beside it."""
+    files = (run.manifest, run.config_file, run.next_config_file, run.event_log, run.status_file, run.console_log)
+    for path in (*files, run.lock_file):
+        with suppress(OSError):
+            path.unlink()
+    for folder in (run.tokenizer, run.checkpoints, run.control, run.tokens):
+        shutil.rmtree(folder, ignore_errors=True)
     for folder in reversed(run.made_folders):
         with suppress(OSError):  # not empty: something else lives there by now
             folder.rmdir()

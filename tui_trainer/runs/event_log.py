@@ -40,6 +40,8 @@ class EventLogWriter:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         size = os.fstat(self._descriptor).st_size
         is_torn = size > 0 and os.pread(self._descriptor, 1, size - 1) != b"\n"
+        self.full: OSError | None = None
+        """Why lines wait in memory; None while none does."""
         self._waiting = b"\n" if is_torn else b""  # glued to the torn line, the next record would be lost with it
 
     def append(self, event: Event) -> None:
@@ -60,9 +62,11 @@ class EventLogWriter:
         try:
             while self._waiting:
                 self._waiting = self._waiting[os.write(self._descriptor, self._waiting) :]
+            self.full = None
         except OSError as error:
             if not is_full_disk(error):
                 raise
+            self.full = error
         return not self._waiting
 
     def close(self) -> None:

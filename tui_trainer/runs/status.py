@@ -91,9 +91,17 @@ def _is_elsewhere(status: Status, read_in: Path) -> bool:
     try:
         return not read_in.samefile(status.directory)
     except FileNotFoundError:
-        return True
+        return _sees_our_files(status.pid)
     except (OSError, ValueError):  # it cannot be looked at, or is no path
         return False
+
+
+def _sees_our_files(pid: int) -> bool:
+    """Whether a process has this one's mounts: in a container the same directory has another path."""
+    try:
+        return os.path.samefile(f"/proc/{pid}/ns/mnt", "/proc/self/ns/mnt")  # noqa: PTH121 - a link that leads nowhere
+    except OSError:  # it has ended, or is another user's, or there is no /proc
+        return True
 
 
 _UNKNOWN_OWNER: dict[str, Any] = {"pid": 0, "host": "", "boot_id": ""}

@@ -22,7 +22,8 @@ from tui_trainer.training.stopwatch import Stopwatch
 
 RULE = "disk"
 RETRY_SECONDS = 1.0
-REMEDY = "The training waits for room and tries again each second; no step is lost. Free some space there."
+REMEDY = "The training waits for room and tries again each second; no step is lost."
+FREE_SPACE = "Free some space there."
 
 Result = TypeVar("Result")
 
@@ -88,14 +89,17 @@ class DiskSpace:
 
     def _flush(self) -> None:
         if self.is_short():
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._run.event_log))
+            number = self._log.full.errno if self._log.full else errno.ENOSPC
+            raise OSError(number, os.strerror(number or errno.ENOSPC), str(self._run.event_log))
 
     def _report(self, error: NoSpaceError | OSError, step: int, saved: int) -> None:
         """In the log, or, where that takes no line either, in the status."""
         what = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error).splitlines()[0]
         evidence = f"{what}; step {saved:,} is saved"
-        self._log.append(AdviceRaised(RULE, "wrong", evidence, REMEDY, step, {}, "start"))
-        self._status.update(phase="waiting_for_disk", trouble=f"{evidence}. {REMEDY}" if self.is_short() else "")
+        is_too_large = isinstance(error, OSError) and error.errno == errno.EFBIG
+        remedy = f"{REMEDY} {'Raise the limit on file sizes (ulimit -f).' if is_too_large else FREE_SPACE}"
+        self._log.append(AdviceRaised(RULE, "wrong", evidence, remedy, step, {}, "start"))
+        self._status.update(phase="waiting_for_disk", trouble=f"{evidence}. {remedy}" if self.is_short() else "")
 
     def _wait(self, step: int, saved: int) -> None:
         with self._stopwatch.held():

@@ -90,6 +90,7 @@ class ControlDesk:
         self._acknowledged: set[str] = set()
         self._is_stopping = False
         self._is_waiting = False
+        self._is_closed = False
         self.is_paused = False
         self.step = 0
         for command in take_commands(folder):
@@ -168,7 +169,8 @@ class ControlDesk:
         self._emit(ControlDiscarded(command.id, command.action, command.value, command.requested_by, reason))
 
     def close(self) -> None:
-        """The run is over: answers what still waits, so that nobody waits for it."""
+        """The run is over: answers what still waits, so that nobody waits for it; what comes later stays."""
+        self._is_closed = True
         for command in [*self._wishes, *take_commands(self._folder)]:
             if command.id not in self._acknowledged:
                 self.discard(command, "the run had ended")
@@ -177,7 +179,7 @@ class ControlDesk:
         self._looked_at = time.monotonic()
         for fact in self._link.take_facts():
             self._emit(fact)
-        for command in take_commands(self._folder) if not self._is_stopping else ():
+        for command in take_commands(self._folder) if not (self._is_stopping or self._is_closed) else ():
             self._receive(command)
 
     def _receive(self, command: Command) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -115,7 +116,9 @@ def prepare_trainer(
         control=control,
         status=status,
         emit=log.append,
+        stage_config=partial(stage_config, run),
         write_config=lambda changed: write_config(run, changed),
+        text={"data_fingerprint": text.split.fingerprint, "tokens": text.key},
         progress=progress,
         diagnosis=Diagnosis.from_state(origin.diagnosis) if origin else Diagnosis(),
         stopwatch=stopwatch,
@@ -124,7 +127,8 @@ def prepare_trainer(
     _announce(run, trainer, plan)
     if origin and origin.is_changed:
         # Before what it was changed for is written down and looks like no change any more.
-        trainer.save(is_best=False, replaces=run.read_config())
+        stage_config(run, config)
+        trainer.save(is_best=False)
     # From here on the run goes on: what was changed for this start also holds for the next one.
     write_config(run, config)
     text.remember(run, device=learner.device.type, precision=learner.precision.name)
@@ -151,7 +155,7 @@ def _settle(
         request, progress = replace(request, config=config), origin.progress
         resumption.refuse_if_over(run, config, progress, config.training.max_steps)
     config, control.step = request.config, progress.step
-    text = prepare_text(run, request, control, status, emit)
+    text = prepare_text(run, request, origin, control, status, emit)
     windows = TrainingWindows(
         text.split.train, config.model.context_length, config.stride, config.training.batch_size, config.training.seed
     )
@@ -166,9 +170,15 @@ def _settle(
     return Plan(plan, max_steps, text, windows, progress, origin, base, notices, config.training)
 
 
+def stage_config(run: RunDirectory, config: RunConfig) -> None:
+    """Writes a changed configuration beside the present one, before it is saved in a checkpoint."""
+    replace_file(run.next_config_file, to_toml(config).encode())
+
+
 def write_config(run: RunDirectory, config: RunConfig) -> None:
     """Makes a configuration that of the run."""
     replace_file(run.config_file, to_toml(config).encode())
+    run.next_config_file.unlink(missing_ok=True)
 
 
 def _with_warmup(config: RunConfig, max_steps: int) -> RunConfig:

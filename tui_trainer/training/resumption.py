@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tui_trainer.checkpoints import Checkpoint, CheckpointStore
-from tui_trainer.config import RunConfig, parse_config
+from tui_trainer.config import RunConfig, parse_config, read_toml
 from tui_trainer.diagnosis import evaluations_without_gain, has_lost_patience
 from tui_trainer.errors import UserError
 from tui_trainer.lr_schedule import describe_change, make_schedule
@@ -23,6 +23,8 @@ from tui_trainer.training.progress import Progress
 FREE_SECTIONS = ("base.", "sampling.")
 """What no resume depends on: the base gave its weights at the start, samples have random numbers of their own."""
 SHOWN_CHANGES = 5
+FIXED_KEYS = ("training.optimizer", "data.tokenizer", "data.vocab_size")
+"""What the tensors depend on, beside the model."""
 FREE_KEYS = ("data.paths",)
 """A text is known by its fingerprint."""
 EXTENSION_REMEDY = 'To extend a run without a jump, begin it with schedule = "wsd", and extend it by a resume.'
@@ -76,22 +78,28 @@ def follow_config(run: RunDirectory, origin: Origin, wanted: RunConfig, *, is_da
     Raises:
         UserError: when a setting was edited that the weights, the optimizer or the text depend on.
     """
-    if origin.config is None:
-        return wanted
-    on_disk = run.read_config()
-    trained, written, asked = map(_flat, (origin.config, on_disk, wanted))
-    if origin.checkpoint.state.get("replaced_config") == on_disk.model_dump(mode="json"):
+    trained_config = origin.config
+    if trained_config is None or origin.checkpoint.warning:
+        return wanted  # an earlier version recorded none; an older checkpoint than the last knows older settings
+    trained, written, asked = map(_flat, (trained_config, run.read_config(), wanted))
+    if run.next_config_file.exists() and _read_staged(run) == trained_config:
         # Killed after a changed setting was saved and before it was written to config.toml: it holds.
-        changed = {name: value for name, value in asked.items() if value != written[name]}
-        asked, written = trained | changed, trained
-        wanted = _nested(asked, run.config_file)
-    edits = [name for name, value in written.items() if value != trained.get(name, value) and not _is_free(name)]
+        asked = trained | {name: value for name, value in asked.items() if value != written[name]}
+        wanted, written = _nested(asked, run.config_file), trained
+    edits = [name for name, value in written.items() if value != trained[name] and not _is_free(name)]
     _refuse_edits(run, origin, edits, (trained, written), is_data_free=is_data_free)
     if edits:
         evidence = f"close, not identical: config.toml was changed: {_changes(edits, trained, written)}"
         origin.notices.append(Notice("resume", evidence, "The run continues under the changed settings."))
     origin.is_changed |= asked != trained
     return wanted
+
+
+def _read_staged(run: RunDirectory) -> RunConfig | None:
+    try:
+        return parse_config(read_toml(run.next_config_file), str(run.next_config_file))
+    except UserError:  # the kill came while it was written
+        return None
 
 
 def _refuse_edits(
@@ -103,12 +111,12 @@ def _refuse_edits(
     is_data_free: bool,
 ) -> None:
     """Raises UserError for edits that would train something else than what the checkpoint holds."""
-    fixed = [name for name in edits if name.startswith("model.") or name == "training.optimizer"]
+    fixed = [name for name in edits if name.startswith("model.") or name in FIXED_KEYS]
     of_data = [name for name in edits if name.startswith("data.")]
     if fixed:
-        why, fix = "the weights and the optimizer's state depend on it", "or start a new run with tui-trainer train"
+        why, fix = "the weights and the tokens depend on it", "or start a new run with tui-trainer train"
     elif of_data and not is_data_free:
-        why, fix = "the run would train on text that it was validated on", "or accept that with --allow-changed-data"
+        why, fix = "the training data depend on it", "or accept other data with --allow-changed-data"
     else:
         return
     raise UserError(

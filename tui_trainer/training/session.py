@@ -73,8 +73,9 @@ def _hold_session(
     run = request.run if isinstance(request, ResumedRun) else _make_directory(request, base)
     try:
         with full_disk_explained(run), RunLock(run.lock_file) as lock:
+            notices = _without_lock(run, lock)
             announce(run)
-            _train(run, request, device, link, base, _without_lock(run, lock))
+            _train(run, request, device, link, base, notices)
     except BaseException as error:
         # One that diverged at once has a log that says so; any other has nothing that anybody could use.
         is_useless = isinstance(request, NewRun) and not isinstance(error, Diverged)

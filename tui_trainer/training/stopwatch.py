@@ -58,9 +58,9 @@ class Stopwatch:
     def held(self) -> Iterator[None]:
         """Stands still inside, however that ends."""
         _ = self.seconds
-        self._is_held = True
+        before, self._is_held = self._is_held, True
         try:
             yield
         finally:
             _ = self.seconds
-            self._is_held = False
+            self._is_held = before

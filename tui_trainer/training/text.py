@@ -21,6 +21,7 @@ from tui_trainer.runs.status import StatusFile
 from tui_trainer.training.interruption import ControlDesk
 from tui_trainer.training.launch import NewRun, ResumedRun
 from tui_trainer.training.notices import Notice
+from tui_trainer.training.resumption import Origin
 
 GONE = "gone"
 MAX_UNKNOWN = 0.2
@@ -59,6 +60,7 @@ class Text:
 def prepare_text(
     run: RunDirectory,
     request: NewRun | ResumedRun,
+    origin: Origin | None,
     control: ControlDesk,
     status: StatusFile,
     emit: Callable[[Event], None],
@@ -81,7 +83,8 @@ def prepare_text(
         status.update(phase_done=done, phase_total=total)
 
     if isinstance(request, ResumedRun):
-        text = _resumed_text(run, request, on_progress)
+        assert origin is not None
+        text = _resumed_text(run, request, origin, on_progress)
     else:
         text = _new_text(run, request.config, control, on_progress)
     check_lengths(text.split, request.config, text.name)
@@ -102,40 +105,34 @@ def _new_text(run: RunDirectory, config: RunConfig, control: ControlDesk, on_pro
     return Text(corpus.name, tokenizer, split, key, seen, notices=notices)
 
 
-def _resumed_text(run: RunDirectory, request: ResumedRun, on_progress: OnProgress) -> Text:
-    config, known, tokenizer = request.config.data, run.describe(), load_tokenizer(run.tokenizer)
+def _resumed_text(run: RunDirectory, request: ResumedRun, origin: Origin, on_progress: OnProgress) -> Text:
+    config, tokenizer = request.config.data, load_tokenizer(run.tokenizer)
+    # A checkpoint knows best what it was trained on: a kill may have come before run.json was written.
+    known = run.describe() | origin.checkpoint.state.get("text", {})
     if not request.allow_changed_data and known.get("tokenizer_fingerprint", tokenizer.fingerprint) != (
         tokenizer.fingerprint
     ):
         raise _changed_text(run, f"{run.tokenizer}: the tokenizer")
-    known_key = known_tokens_key(known, tokenizer.fingerprint, config.val_fraction)
-    if not (request.allow_changed_data or request.data) and (split := find_tokens(known_key, run.tokens)):
+    key = tokens_key(str(known.get("data_fingerprint", "")), tokenizer.fingerprint, config.val_fraction)
+    found = None if request.allow_changed_data or request.data else find_tokens(known.get("tokens", key), run.tokens)
+    if found:
         now, notices = _compare_files(config, known)
-        seen = str(known.get("data_seen", now))
-        return Text(str(known.get("data", "")), tokenizer, split, known_key, seen, said=now, notices=notices)
+        seen = str(known.get("data_seen", "" if now == GONE else now))
+        name = str(known.get("data", ""))
+        return Text(name, tokenizer, found, known.get("tokens", key), seen, said=now, notices=notices)
     corpus = open_text_of(run, config)
     seen = corpus.signature()
     measure = corpus.measure(lambda done: on_progress(min(done, corpus.size_bytes), 2 * corpus.size_bytes))
-    key = tokens_key(measure.fingerprint, tokenizer.fingerprint, config.val_fraction)
-    if key != known_key and not request.allow_changed_data:
+    is_same = measure.fingerprint == known.get("data_fingerprint")
+    if not is_same and not request.allow_changed_data:
         raise _changed_text(run, f"{corpus.name}: the text")
+    trained = origin.config
+    is_split_alike = trained is None or trained.data.val_fraction == config.val_fraction
+    is_tokenized_alike = known.get("tokenizer_fingerprint", tokenizer.fingerprint) == tokenizer.fingerprint
+    is_changed = not (is_same and is_split_alike and is_tokenized_alike)
     _, split = prepare_tokens(corpus, config, tokenizer=tokenizer, on_progress=on_progress, spare=run.tokens)
-    return Text(corpus.name, tokenizer, split, key, seen, is_changed=key != known_key)
-
-
-def known_tokens_key(known: dict[str, Any], tokenizer_fingerprint: str, val_fraction: float) -> str:
-    """The key of a run's tokens; runs of earlier versions recorded only what decides it.
-
-    Args:
-        known: the content of `run.json`.
-        tokenizer_fingerprint: of the tokenizer in the run's directory.
-        val_fraction: of its configuration.
-    """
-    recorded = known.get("tokens")
-    if isinstance(recorded, str):
-        return recorded
-    tokenizer = str(known.get("tokenizer_fingerprint", tokenizer_fingerprint))
-    return tokens_key(str(known.get("data_fingerprint", "")), tokenizer, val_fraction)
+    key = tokens_key(split.fingerprint, tokenizer.fingerprint, config.val_fraction)
+    return Text(corpus.name, tokenizer, split, key, seen, is_changed=is_changed)
 
 
 def open_text_of(run: RunDirectory, config: DataConfig) -> Corpus:
@@ -149,8 +146,7 @@ def open_text_of(run: RunDirectory, config: DataConfig) -> Corpus:
     except UserError as error:
         reason = str(error).splitlines()[0]
         raise UserError(
-            f"{reason}\nthe tokens of {run.run_id} are not cached on this machine, so its text is needed\n"
-            "name where it is now with --data PATH"
+            f"{reason}\nthe text of {run.run_id} has to be read again; give its path with --data PATH"
         ) from error
 
 
@@ -186,16 +182,17 @@ def load_split(
 def _compare_files(config: DataConfig, known: dict[str, Any]) -> tuple[str, tuple[Notice, ...]]:
     """The signature of the files now, of a run that needs them no more, and what a person should know of it, once."""
     try:
-        now, evidence = (
-            open_corpus(config).signature(),
-            f"{known.get('data')}: another size or time of change than before",
-        )
+        now = open_corpus(config).signature()
+        evidence = f"{known.get('data')}: its size or modification time has changed"
         remedy = "The run keeps the tokens it has. To read the text again, resume it with --allow-changed-data."
     except UserError as error:
         now, evidence = GONE, str(error).splitlines()[0]
         remedy = "The run keeps the tokens it has. If the text has moved, resume it with --data PATH."
-    is_news = now not in (known.get("data_seen", now), known.get("data_said"))
-    return now, (Notice("data", evidence, remedy),) if is_news else ()
+    seen = known.get("data_seen")
+    is_news = now == GONE or (bool(seen) and now != seen)
+    if not is_news or now == known.get("data_said"):
+        return now, ()
+    return now, (Notice("data", evidence, remedy),)
 
 
 def _changed_text(run: RunDirectory, what: str) -> UserError:

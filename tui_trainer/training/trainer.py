@@ -65,7 +65,10 @@ class Trainer:
     control: ControlDesk
     status: StatusFile
     emit: Callable[[Event], None]
+    stage_config: Callable[[RunConfig], None]
     write_config: Callable[[RunConfig], None]
+    text: dict[str, str]
+    """Fingerprint and tokens key of the text, for the checkpoints."""
     progress: Progress
     diagnosis: Diagnosis
     stopwatch: Stopwatch
@@ -78,6 +81,7 @@ class Trainer:
         self._is_saved = self.store.pointer("last") == self.progress.step
         self._notices: list[str] = []
         self._first_step = self.progress.step
+        self._is_noise = is_noise_below(self.evaluator.val.target_count)
 
     def train(self) -> str:
         """Trains to the end and returns why it ended: completed, stopped or early_stopped.
@@ -242,19 +246,18 @@ class Trainer:
         progress = self.progress
         if not (math.isfinite(train.loss) and math.isfinite(val.loss)):
             raise BadState(f"step {progress.step}: train loss {train.loss:g}, validation loss {val.loss:g}")
-        is_noise = is_noise_below(val.tokens)
-        is_best = is_noise or progress.best_val_loss is None or val.loss < progress.best_val_loss
+        is_best = self._is_noise or progress.best_val_loss is None or val.loss < progress.best_val_loss
         if is_best:
             progress.best_val_loss, progress.best_step = val.loss, progress.step
         progress.evaluated_step, progress.val_loss = progress.step, val.loss
-        if is_planned and not is_noise:
+        if is_planned and not self._is_noise:
             progress.val_losses.append(val.loss)
             self._judged_step = progress.step
         self._is_saved = False
         self._note_time()
         epoch = self.train_windows.epoch_of(max(1, progress.next_batch - 1))
         seconds = self.stopwatch.seconds - started
-        self.tell(evaluation_report(progress, epoch, train, val, seconds, is_best=is_best, is_noise=is_noise))
+        self.tell(evaluation_report(progress, epoch, train, val, seconds, is_best=is_best, is_noise=self._is_noise))
         return is_best
 
     def _note_batch(self, done: int) -> None:
@@ -282,12 +285,8 @@ class Trainer:
             self.tell(sample)
         return True
 
-    def save(self, *, is_best: bool, replaces: RunConfig | None = None) -> None:
+    def save(self, *, is_best: bool) -> None:
         """Saves the state of this step.
-
-        Args:
-            is_best: whether its validation loss is the best so far.
-            replaces: what config.toml still says, when the configuration is saved before it is written there.
 
         Raises:
             BadState: when it holds a number that is not finite; nothing is saved.
@@ -305,8 +304,8 @@ class Trainer:
             self.store.save,
             progress.step,
             tensors,
-            self._state(replaces),
-            {"val_loss": progress.val_loss if progress.evaluated_step == progress.step else None},
+            self._state(),
+            {"val_loss": None if self._is_noise or progress.evaluated_step != progress.step else progress.val_loss},
             is_best=is_best,
             is_stable=progress.step == self.schedule.stable_until,
             keep=self.config.training.keep_checkpoints,
@@ -319,16 +318,16 @@ class Trainer:
                 self.tell(AdviceCleared(rule, progress.step))
             self._notices = []
 
-    def _state(self, replaces: RunConfig | None) -> dict[str, Any]:
+    def _state(self) -> dict[str, Any]:
         """What a checkpoint holds beside the tensors."""
-        state = {
+        return {
             "progress": self.progress.as_state(),
             "scaler": self.learner.scaler_state(),
             "diagnosis": self.diagnosis.as_state(),
             "machine": describe_machine(self.learner),
             "config": self.config.model_dump(mode="json"),
+            "text": self.text,
         }
-        return state | ({"replaced_config": replaces.model_dump(mode="json")} if replaces else {})
 
     def notice(self, notice: Notice) -> None:
         """Says something about this start, or about another plan; it stands until a later step is saved."""
@@ -336,15 +335,15 @@ class Trainer:
         self._first_step = self.progress.step
         self.tell(AdviceRaised(notice.rule, "note", notice.evidence, notice.remedy, self.progress.step, {}, "start"))
 
-    def save_last(self, replaces: RunConfig | None = None) -> None:
+    def save_last(self) -> None:
         """Saves the last complete step; when its weights are not finite, the step it goes back to."""
         if self._is_saved:
             return
         try:
-            self.save(is_best=False, replaces=replaces)
+            self.save(is_best=False)
         except BadState as error:
             self._roll_back(str(error))
-            self.save(is_best=False, replaces=replaces)
+            self.save(is_best=False)
 
     def go_on_with(self, config: RunConfig, max_steps: int) -> None:
         """Makes a changed configuration that of the run.
@@ -354,9 +353,10 @@ class Trainer:
         """
         before, self.schedule = self.schedule, make_schedule(config.training, max_steps)
         self.learner.optimizers.set_weight_decay(config.training.weight_decay)
-        replaced, self.config, self.max_steps = self.config, config, max_steps
+        self.config, self.max_steps = config, max_steps
         self._is_saved = False
-        self.save_last(replaces=replaced)
+        self.disk.wait_for(partial(self.stage_config, config), self.progress.step)
+        self.save_last()
         self.disk.wait_for(partial(self.write_config, config), self.progress.step)
         self.status.update(max_steps=max_steps)
         is_replanned = before.max_steps != max_steps

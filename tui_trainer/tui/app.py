@@ -10,6 +10,7 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
 from textual.screen import Screen
+from textual.theme import Theme
 
 from tui_trainer.presets import Preset
 from tui_trainer.runs.catalogue import list_runs
@@ -79,6 +80,13 @@ class TrainerApp(App[None]):
         """Colours that Textual's own themes lack."""
         return theme.defaults_for(self.current_theme)
 
+    @property
+    def available_themes(self) -> dict[str, Theme]:
+        """Ours before Textual's own."""
+        themes = super().available_themes
+        ours = {each.name: each for each in theme.THEMES}
+        return ours | {name: each for name, each in themes.items() if name not in ours}
+
     def on_mount(self) -> None:
         for each in theme.THEMES:
             self.register_theme(each)
@@ -107,6 +115,11 @@ class TrainerApp(App[None]):
             return
         training = self._services.launch(preset.config, preset.name)
         self._watch(training, preset.name)
+
+    def on_monitor_screen_revived(self, message: MonitorScreen.Revived) -> None:
+        """A run that was over is resumed or started again: it takes the place of the one that was shown."""
+        self.pop_screen()
+        self._watch(message.training, message.preset)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While a person types into the prompt, letters are text and no keys."""
@@ -139,8 +152,9 @@ class TrainerApp(App[None]):
         """Every key of the screen that works now, and the themes."""
         yield from (command for command in super().get_system_commands(screen) if command.title in ("Theme", "Quit"))
         for key in MONITOR_KEYS:
-            if screen is self.monitor and screen.check_action(key.name, ()):
-                yield SystemCommand(key.label.capitalize(), key.help, partial(screen.run_action, key.action))
+            if screen is self.monitor and not self.monitor.why_not(key.name):
+                label = f"{key.label.capitalize()}  ({key.shown})"
+                yield SystemCommand(label, key.help, partial(screen.run_action, key.action))
 
     def action_explain(self) -> None:
         from tui_trainer.tui.screens.explain import ExplainScreen

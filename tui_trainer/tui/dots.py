@@ -28,10 +28,14 @@ class Signs:
     cursor_foot: str = "┴"
     curve: str = "─"
     best: str = "◆"
+    above: str = "↑"
     checkpoint: str = "▴"
     resume: str = "▸"
     roll_back: str = "◂"
     non_finite: str = "×"
+    rate: str = "±"
+    last_step: str = "»"
+    pause: str = "‖"
     dash: str = "–"
     dot: str = "·"
 
@@ -58,7 +62,7 @@ def _braille_glyphs() -> str:
     return "".join(chr(0x2800 + pattern) if pattern else " " for pattern in patterns)
 
 
-_ASCII_SIGNS = Signs("|", "+", "+", "-", "+", "|", "+", "-", "*", "^", ">", "<", "x", "-", "|")
+_ASCII_SIGNS = Signs("|", "+", "+", "-", "+", "|", "+", "-", "*", "^", "^", ">", "<", "x", "~", "}", "=", "-", "|")
 
 BRAILLE = DotStyle("braille", 2, 4, _braille_glyphs(), " ▁▂▃▄▅▆▇█")
 BLOCKS = DotStyle("blocks", 2, 2, " ▘▖▌▝▀▞▛▗▚▄▙▐▜▟█", " ▁▂▃▄▅▆▇█")

@@ -42,9 +42,10 @@ LEAVING = (
 STEERING = (
     Key("e", "evaluate", "evaluate", "measure the validation loss now"),
     Key("w", "sample", "sample", "have the model write a sample now"),
-    Key("r", "change_rate", "rate", "change the learning rate"),
-    Key("m", "change_last_step", "last step", "change the last step"),
+    Key("r", "change_rate", "rate", "change the learning rate; resume a run that nobody trains"),
+    Key("m", "change_last_step", "last step", "change the last step; train longer when it has ended"),
     Key("x", "stop", "stop", "stop and save the training, and stay"),
+    Key("n", "start_again", "start again", "start a new run with the same settings, when this one has ended"),
 )
 CHARTS = (
     Key("c", "next_view", "charts", "the next chart; C: the one before", "c  C", is_in_footer=True),
@@ -62,6 +63,13 @@ CHARTS = (
     Key("a", "toggle_smoothing", "smooth", "smooth the curve of the single steps, or not"),
 )
 SCREEN = (
+    Key("z", "enlarge", "enlarge", "enlarge the focused pane to the whole screen, and back; Tab moves the focus"),
+    Key("v", "explain_verdict", "verdict", "the verdict in full, and the history of advice"),
+    Key("l", "show_feed", "log", "everything that happened, newest first"),
+    Key("pageup", "scroll_answer(-1)", "scroll up", "scroll the answer; ↑ ↓ by a line", "PgUp"),
+    Key("pagedown", "scroll_answer(1)", "scroll down", "scroll down", "PgDn"),
+    Key("up", "scroll_line(-1)", "line up", "scroll the answer by a line", "↑ ↓"),
+    Key("down", "scroll_line(1)", "line down", "scroll the answer by a line", "↓"),
     Key("b", "back", "presets", "back to the list, when the training has ended", is_in_footer=True),
 )  # fmt: skip
 MONITOR_KEYS = (*LEAVING, *STEERING, *CHARTS, *SCREEN)
@@ -72,8 +80,10 @@ EVERYWHERE = (
     Key("q", "quit", "quit", "leave: stop and save, or detach; an attached screen just closes", is_in_footer=True),
 )
 
-STEERING_ACTIONS = frozenset({"pause", "save", *(key.action for key in STEERING)})
+STEERING_ACTIONS = frozenset({"pause", "save", "evaluate", "sample", "stop"})
 """What only works where somebody trains and may be asked."""
+REVIVING_ACTIONS = frozenset({"change_rate", "change_last_step", "start_again"})
+"""What works where somebody trains, or where the training is over and may be taken up again."""
 CHART_ACTIONS = frozenset(key.name for key in CHARTS)
 """What only works where there is room for the chart."""
 

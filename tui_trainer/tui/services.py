@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -65,3 +65,5 @@ class Services:
     """A run that is there already, as something to watch."""
     is_training_beside: Callable[[RunDirectory], bool] = lambda _run: False
     """Whether this machine trains something, that run or another; it looks at many files."""
+    resume: Callable[[RunDirectory, Sequence[str]], Training] | None = None
+    """Resumes a run that nobody trains, with `section.key=value` overrides; None: only watch. Raises UserError."""

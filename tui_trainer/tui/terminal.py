@@ -113,7 +113,7 @@ def _locale(environ: Mapping[str, str]) -> str:
 
 def _judge_colours(environ: Mapping[str, str]) -> Colours:
     kind = environ.get("TERM", "")
-    if "NO_COLOR" in environ or WITHOUT_COLOUR.match(kind):
+    if environ.get("NO_COLOR") or WITHOUT_COLOUR.match(kind):
         return "none"
     has_256 = "256color" in kind
     if "STY" in environ:  # screen 4 takes the numbers of true colour for dim, blink and others

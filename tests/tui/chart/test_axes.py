@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tui_trainer.monitor import numbers
-from tui_trainer.tui.chart.axes import fitted, linear_axis, log_axis, round_number, step_labels
+from tui_trainer.tui.chart.axes import SteadyAxis, fitted, linear_axis, log_axis, round_number, step_labels
 from tui_trainer.tui.chart.viewport import Grid
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -40,11 +40,38 @@ def test_a_logarithmic_axis_holds_every_value_and_has_room_for_its_ticks(low, fa
     assert 1 <= len(axis.ticks) <= rows
 
 
+@given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6), st.integers(3, 60))
+def test_the_value_axis_ends_at_a_tick_or_halfway_to_the_next(low, span, rows):
+    axis = linear_axis(low, low + span, rows)
+    if len(axis.ticks) > 1:
+        half = (axis.ticks[1] - axis.ticks[0]) / 2
+        for end in (axis.low, axis.high):
+            assert end / half == pytest.approx(round(end / half), abs=1e-6)
+
+
+@given(st.lists(st.tuples(st.floats(0, 10), st.floats(0.1, 10)), min_size=1, max_size=60), st.integers(3, 30))
+def test_a_steady_axis_holds_everything_and_never_wastes_much(spans, rows):
+    steady = SteadyAxis()
+    for low, span in spans:
+        needed = linear_axis(low, low + span, rows)
+        axis = steady.settle(needed, ("loss",))
+        assert axis.low <= needed.low and needed.high <= axis.high
+        assert needed.high - needed.low >= 0.6 * (axis.high - axis.low)
+
+
+def test_noise_at_a_round_value_does_not_move_a_steady_axis():
+    steady, noise = SteadyAxis(), [3.99, 4.01] * 20
+    fitted_ones = {linear_axis(low, 7.0, 15).low for low in noise}
+    settled_ones = [steady.settle(linear_axis(low, 7.0, 15), ("loss",)).low for low in noise]
+    assert len(fitted_ones) == 2 and len(set(settled_ones)) == 1
+    assert steady.settle(linear_axis(4.01, 7.0, 15), ("loss", "zoomed")).low == 4.0, "another window is fitted at once"
+
+
 @pytest.mark.parametrize(
     ("low", "high", "rows", "ticks"),
     [
-        (3.4, 7.0, 13, ["4.0", "5.0", "6.0", "7.0"]),
-        (0.6, 6.9, 7, ["2.0", "4.0", "6.0"]),
+        (3.4, 7.0, 13, ["3.0", "4.0", "5.0", "6.0", "7.0"]),
+        (0.6, 6.9, 7, ["0.0", "2.0", "4.0", "6.0"]),
         (0.0, 1.0, 15, ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]),
         (3.0, 3.1, 9, ["3.00", "3.05", "3.10"]),
     ],

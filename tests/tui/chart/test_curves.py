@@ -93,12 +93,13 @@ def test_lines_come_from_and_go_to_the_points_next_to_the_window(steps, first, l
             assert value is None
 
 
-def test_smoothing_follows_a_constant_at_once_and_a_step_by_halves():
+def test_smoothing_follows_a_constant_at_once_and_a_step_without_lagging_behind():
     constant = [mean[0] for mean in smooth([(3.0, 3.0)] * 50)]
     assert constant == pytest.approx([3.0] * 50), "no pull towards zero at the start"
     means = [(0.0, 0.0)] * 200 + [(1.0, 1.0)] * 200
     smoothed = smooth(means)
-    assert smoothed[199 + 10][0] == pytest.approx(0.5, abs=0.01), "a half-life of 2.5 % of 400 columns"
+    assert (smoothed[199][0] + smoothed[200][0]) / 2 == pytest.approx(0.5), "the step stays where it is"
+    assert smoothed[200 + 5][0] == pytest.approx(0.75, abs=0.04), "a half-life of 1.25 % of 400 columns"
     assert smoothed[-1][0] == pytest.approx(1.0, abs=1e-3)
 
 

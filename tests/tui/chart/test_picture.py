@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from charted import evaluation, machine, run_of, saved, step
 from hypothesis import given
 from hypothesis import strategies as st
@@ -167,3 +168,28 @@ def test_a_machine_without_a_gpu_has_no_curve_of_one():
     for view in (MACHINE, MEMORY):
         assert "GPU" not in words(texts(run_of(machine(1), machine(100)), Look(view, WHOLE, BRAILLE)))
         assert "GPU" in words(texts(run_of(machine(1, 80.0), machine(100, 90.0)), Look(view, WHOLE, BRAILLE)))
+
+
+STEEP = [step(number, 3.0 + 5 * 0.95**number) for number in range(1, 1001)]
+
+
+@pytest.mark.parametrize("style", STYLES.values(), ids=STYLES)
+def test_a_high_start_lies_above_the_frame_and_is_named(style):
+    look = Look(LOSS, Window(0, 1000), style, is_smoothed=True)
+    lines = texts(run_of(*STEEP), look)
+    assert f"{style.signs.above} 7.750 at the start" in lines[0]
+    assert not any(line.lstrip().startswith("7") for line in lines), "the axis is fitted to what came later"
+    assert lines[0][8:12].strip(), "the curve comes in from above"
+
+
+def test_what_is_high_later_is_never_above_the_frame():
+    spike = [*STEEP[:600], step(601, 12.0), *STEEP[601:]]
+    for run in (run_of(*spike), run_of(*[step(number, 7.6 if number < 100 else 300.0) for number in range(1, 1001)])):
+        assert "at the start" not in words(texts(run, Look(LOSS, Window(0, 1000), BRAILLE)))
+    zoomed = texts(run_of(*STEEP), Look(LOSS, Window(10, 110), BRAILLE))
+    assert "at the start" not in words(zoomed), "a window that somebody chose is shown whole"
+
+
+def test_a_curve_that_has_only_begun_is_in_sight():
+    run = run_of(evaluation(0, 7.6, 7.6), *STEEP)
+    assert "val" in words(texts(run, Look(LOSS, Window(0, 1000), BRAILLE)))

@@ -64,6 +64,6 @@ def test_titles_name_the_curves_and_how_they_are_looked_at():
         == "gap between val and train loss   [$success][$best-style]*[/][/] best"
     )
     assert describe_look(look, "live", history, 80) == "[$label][$label-style]▴[/][/] saved   live · log · smoothed"
-    assert describe_look(look, "frozen", history, 40) == "frozen · log · smoothed", "no room for the signs"
+    assert describe_look(look, "frozen", history, 38) == "frozen · log · smoothed", "no room for the signs"
     away = Look(LEARNING_RATE, Window(6, 10), BRAILLE, is_smoothed=True)
     assert describe_look(away, "all", history, 80) == "all", "nothing was saved here, and nothing is to be smoothed"

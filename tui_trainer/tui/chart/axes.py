@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from tui_trainer.monitor import numbers
 from tui_trainer.tui.chart.viewport import Grid
 from tui_trainer.tui.dots import Column
 
-GRAINS_PER_TICK = 4
+GRAINS_PER_TICK = 2
 LOG_GRAINS = 10
 """Parts of a decade in which the ends of a logarithmic axis move."""
 ROWS_PER_TICK = 3
@@ -21,9 +22,10 @@ SMALLEST_SPAN = 0.005
 LARGEST = 1e300
 """Differences of larger values are no numbers, nor are the logarithms of ticks below its inverse."""
 TINY = 1e-12
-CELLS_PER_LABEL = 10
 LABEL_DISTANCE = 3
 """Blank cells between two labels of steps."""
+WELL_USED = 0.6
+"""Of the height: an axis that needs less of it is fitted again."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,28 @@ class ValueAxis:
     def place_columns(self, columns: Sequence[Column | None]) -> Sequence[Column | None]:
         """`place` for a whole curve; of a column that reaches below 0, a logarithmic axis shows the top."""
         return [_log_column(column) for column in columns] if self.is_log else columns
+
+
+class SteadyAxis:
+    """Keeps an axis from one drawing to the next, so that noise at one of its ends does not make it jump."""
+
+    def __init__(self) -> None:
+        self._axis: ValueAxis | None = None
+        self._purpose: tuple[object, ...] = ()
+
+    def settle(self, fitted_axis: ValueAxis, purpose: tuple[object, ...]) -> ValueAxis:
+        """The axis of the last drawing while it holds all that the fitted one holds, and is not much too large.
+
+        Args:
+            fitted_axis: what the values need now.
+            purpose: what is drawn; for anything else the axis is fitted at once.
+        """
+        held = self._axis if purpose == self._purpose else None
+        if held and held.low <= fitted_axis.low and fitted_axis.high <= held.high:
+            is_well_used = fitted_axis.high - fitted_axis.low >= WELL_USED * (held.high - held.low)
+            fitted_axis = held if is_well_used else fitted_axis
+        self._axis, self._purpose = fitted_axis, purpose
+        return fitted_axis
 
 
 def linear_axis(low: float, high: float, rows: int) -> ValueAxis:
@@ -115,7 +139,8 @@ def step_labels(grid: Grid, width: int) -> list[tuple[int, int, str]]:
         grid: where the steps are.
         width: cells for the labels, from the first of the grid on.
     """
-    every = max(1, round(round_number((grid.last - grid.first) / max(1, grid.cells / CELLS_PER_LABEL))))
+    room = (len(numbers.whole(grid.last)) + LABEL_DISTANCE) * (grid.last - grid.first) / grid.cells
+    every = next(base * 10**power for power in count() for base in (1, 2, 5) if base * 10**power >= room)
     between = range((grid.first // every + 1) * every, grid.last, every)
     labels: list[tuple[int, int, str]] = []
     for step in (grid.first, grid.last, *between):

@@ -10,8 +10,8 @@ from tui_trainer.monitor.history import Bucket, Series
 from tui_trainer.tui.chart.viewport import Grid
 from tui_trainer.tui.dots import Column
 
-HALF_LIFE_SHARE = 0.025
-"""Of the columns that are shown."""
+HALF_LIFE_SHARE = 0.0125
+"""Of the columns that are shown, to each side."""
 HALF_LIFE_POINTS = 2.0
 """But at least so many known columns, or a chart of few points would not become smoother at all."""
 
@@ -56,18 +56,31 @@ def bridge_gaps(
 
 
 def smooth(means: Sequence[Column | None]) -> list[Column | None]:
-    """An exponential moving average over the known columns, without the pull of a start at zero; gaps stay gaps."""
+    """A moving average with weights that fall off exponentially to both sides, so that it lags behind nothing.
+
+    Gaps stay gaps.
+    """
     known = sum(mean is not None for mean in means)
     half_life = max(len(means) * HALF_LIFE_SHARE, HALF_LIFE_POINTS * len(means) / max(1, known))
     keep = math.exp2(-1 / half_life)
+    before, after = _decaying(means, keep), _decaying(means[::-1], keep)[::-1]
     smoothed: list[Column | None] = []
+    for mean, (total, weight), (further, more) in zip(means, before, after, strict=True):
+        value = (total + further - mean[0]) / (weight + more - 1) if mean else None
+        smoothed.append((value, value) if value is not None else None)
+    return smoothed
+
+
+def _decaying(means: Sequence[Column | None], keep: float) -> list[tuple[float, float]]:
+    """The weighted sum and the sum of the weights up to each column, itself with a weight of 1."""
+    sums = []
     total = weight = 0.0
     for mean in means:
         total, weight = total * keep, weight * keep
         if mean is not None:
             total, weight = total + mean[0], weight + 1.0
-        smoothed.append((total / weight, total / weight) if mean is not None else None)
-    return smoothed
+        sums.append((total, weight))
+    return sums
 
 
 def last_value(columns: Sequence[Column | None]) -> tuple[int, float] | None:

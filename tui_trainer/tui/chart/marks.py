@@ -26,6 +26,9 @@ KINDS = (
     MarkKind("non_finite", "non_finite", "not finite", "wrong"),
     MarkKind("roll_back", "roll_back", "rolled back", "warning"),
     MarkKind("resume", "resume", "resumed", "note"),
+    MarkKind("rate", "rate", "rate changed", "note"),
+    MarkKind("last_step", "last_step", "last step changed", "note"),
+    MarkKind("pause", "pause", "paused", "note"),
     MarkKind("checkpoint", "checkpoint", "saved", "label"),
 )
 """Worst first: where several fall into a cell, that is the one to see."""

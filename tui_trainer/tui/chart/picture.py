@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tui_trainer.monitor.follower import RunFollower
-from tui_trainer.tui.chart.axes import ValueAxis, fitted, step_labels
+from tui_trainer.tui.chart.axes import SteadyAxis, ValueAxis, fitted, step_labels
 from tui_trainer.tui.chart.marks import marked_cells
-from tui_trainer.tui.chart.plot import axis_of, draw_cursor, draw_plot, read_plot
+from tui_trainer.tui.chart.plot import axis_of, draw_cursor, draw_plot, read_plot, start_above
 from tui_trainer.tui.chart.readout import Entry, read_out, source_entries, step_entry
 from tui_trainer.tui.chart.viewport import Grid, Window
 from tui_trainer.tui.chart.views import ChartView, Source
@@ -17,6 +17,8 @@ from tui_trainer.tui.lines import Line, cut
 WALL = 2
 """Cells between the labels of values and the plot."""
 FEWEST_CELLS, FEWEST_ROWS = 8, 2
+ROWS_FOR_START = 3
+"""At the top, of which one has room for the value above it."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,15 @@ def grid_of(look: Look, width: int) -> Grid:
     return Grid(*look.window, max(1, width - taken), look.style.wide)
 
 
-def draw_chart(follower: RunFollower, look: Look, width: int, height: int) -> list[Line]:
-    """A view of a run on width × height cells."""
+def draw_chart(
+    follower: RunFollower, look: Look, width: int, height: int, steady: SteadyAxis | None = None
+) -> list[Line]:
+    """A view of a run on width × height cells; `steady` is the chart's memory of its axis."""
     grid = grid_of(look, width)
     rows = height - 2 - bool(look.view.strip)
     if grid.cells < FEWEST_CELLS or rows < FEWEST_ROWS:
         return []
-    return Picture(follower, look, grid, width, rows).lines()
+    return Picture(follower, look, grid, width, rows).lines(steady or SteadyAxis())
 
 
 class Picture:
@@ -59,10 +63,12 @@ class Picture:
         sources = [source.series(self._history) for source in look.view.sources]
         self._marks = marked_cells(self._history.marks, sources, grid)
 
-    def lines(self) -> list[Line]:
+    def lines(self, steady: SteadyAxis) -> list[Line]:
         axis = axis_of(self._plot, self._view.holds, self._rows, is_log=self._look.is_log)
         if axis is None:
             return [*([[]] * (self._rows // 2)), cut([(self._reason().center(self._width), "quiet")], self._width)]
+        length = self._look.window.last - self._look.window.first
+        axis = steady.settle(axis, (self._view.name, self._look.is_log, self._rows, length))
         strip = [self._strip(self._view.strip)] if self._view.strip else []
         return [*self._plot_lines(axis), *strip, self._floor(), self._foot()]
 
@@ -75,11 +81,19 @@ class Picture:
     def _plot_lines(self, axis: ValueAxis) -> list[Line]:
         """The canvas with the axis of values at its left."""
         canvas = Canvas(self._look.style, self._room, self._rows, axis.low, axis.high)
-        draw_plot(self._plot, axis, canvas, self._signs.best)
+        draw_plot(self._plot, axis, canvas, self._signs)
+        if (highest := start_above(self._plot, axis)) is not None:
+            self._note_start(canvas, f"{self._signs.above} {self._view.show(highest)} at the start")
         if self._cursor is not None:
             draw_cursor(canvas, self._cursor, self._signs.cursor)
         labels = {canvas.row(axis.place(tick) or 0.0): self._label(axis, tick) for tick in axis.ticks}
         return [[*self._wall(labels.get(row)), *line] for row, line in enumerate(canvas.lines())]
+
+    def _note_start(self, canvas: Canvas, note: str) -> None:
+        """Says at the right of the plot how high its start is, which lies above the frame."""
+        left = max(0, self._grid.cells - len(note))
+        rows = (row for row in range(min(ROWS_FOR_START, self._rows)) if canvas.is_free(left - 1, row, len(note) + 1))
+        canvas.put(left, next(rows, 0), note, "label")
 
     def _label(self, axis: ValueAxis, tick: float) -> str:
         text = self._view.tick(tick) if self._view.tick else axis.text(tick)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tui_trainer.events import EvaluationCompleted
@@ -11,7 +13,12 @@ from tui_trainer.tui.chart.curves import course_of, last_value, spread_of
 from tui_trainer.tui.chart.names import End, write_names
 from tui_trainer.tui.chart.viewport import Grid
 from tui_trainer.tui.chart.views import Backdrop, ChartView
-from tui_trainer.tui.dots import Canvas, Curve
+from tui_trainer.tui.dots import Canvas, Column, Curve, Signs
+
+START_SHARE = 0.1
+"""Of the axis of steps: values that high only there may lie above the frame."""
+START_GAIN = 0.8
+"""They do when the other values then need less of the height than this."""
 
 
 @dataclass(frozen=True)
@@ -42,20 +49,41 @@ def read_plot(follower: RunFollower, view: ChartView, grid: Grid, *, is_smoothed
 
 
 def axis_of(plot: Plot, holds: tuple[float, ...], rows: int, *, is_log: bool) -> ValueAxis | None:
-    """An axis that holds every value in sight, and what a view never leaves out; None where there is no value."""
+    """An axis that holds every value in sight but a high start, and what a view never leaves out.
+
+    None where there is no value.
+    """
     curves = [curve.columns for curve in (*plot.spreads, *plot.courses.values())]
     curves += [plot.backdrop.columns] if plot.backdrop and plot.backdrop.is_held else []
-    values = [value for columns in curves for column in columns if column for value in column]
+    further = [*holds, *([plot.best[1]] if plot.best else [])]
+    values = _values(curves)
+    start = max(1, round(START_SHARE * plot.grid.count)) if plot.grid.first == 0 else 0
+    later = [columns[start:] for columns in curves]
+    has_only_begun = any(_values([whole]) and not _values([rest]) for whole, rest in zip(curves, later, strict=True))
+    present = [] if has_only_begun else [*_values(later), *further]
+    if is_log:
+        values, present, further = ([each for each in some if each > 0] for some in (values, present, further))
     if not values:
         return None
-    values += [*holds, *([plot.best[1]] if plot.best else [])]
-    if not is_log:
-        return linear_axis(min(values), max(values), rows)
-    positive = [value for value in values if value > 0]
-    return log_axis(min(positive), max(positive), rows) if positive else None
+    low, high = min(values + further), max(values + further)
+    span = math.log if is_log else float
+    if present and span(max(present)) - span(low) < START_GAIN * (span(high) - span(low)):
+        high = max(present)
+    return (log_axis if is_log else linear_axis)(low, high, rows)
 
 
-def draw_plot(plot: Plot, axis: ValueAxis, canvas: Canvas, best_sign: str) -> None:
+def _values(curves: Sequence[Sequence[Column | None]]) -> list[float]:
+    return [value for columns in curves for column in columns if column for value in column]
+
+
+def start_above(plot: Plot, axis: ValueAxis) -> float | None:
+    """The highest value of a curve above the frame: that of the start."""
+    highest = max(_values([curve.columns for curve in (*plot.spreads, *plot.courses.values())]), default=0.0)
+    place = axis.place(highest)
+    return highest if place is not None and place > axis.high * (1 + 1e-9) else None
+
+
+def draw_plot(plot: Plot, axis: ValueAxis, canvas: Canvas, signs: Signs) -> None:
     """Draws from back to front: what the curves are seen against, their spreads, the curves, the best, the names."""
     ends: list[End] = []
     if plot.backdrop:
@@ -64,13 +92,13 @@ def draw_plot(plot: Plot, axis: ValueAxis, canvas: Canvas, best_sign: str) -> No
         last = last_value(columns)
         ends = [End(plot.backdrop.name, "label", last[0] // plot.grid.wide, last[1])] if last else []
     for spread in plot.spreads:
-        canvas.plot(Curve(axis.place_columns(spread.columns), spread.role, spread.is_shaded))
-    courses = {name: Curve(axis.place_columns(curve.columns), curve.role) for name, curve in plot.courses.items()}
+        canvas.plot(Curve(_in_frame(axis, spread.columns), spread.role, spread.is_shaded))
+    courses = {name: Curve(_in_frame(axis, curve.columns), curve.role) for name, curve in plot.courses.items()}
     for course in courses.values():
         canvas.plot(course)
     place = axis.place(plot.best[1]) if plot.best else None
     if plot.best and place is not None:
-        canvas.put(plot.best[0], canvas.row(place), best_sign, "best")
+        canvas.put(plot.best[0], canvas.row(place), signs.best, "best")
     write_names(canvas, [*ends, *_ends(courses, plot.grid)])
 
 
@@ -79,6 +107,17 @@ def draw_cursor(canvas: Canvas, cell: int, sign: str) -> None:
     for row in range(canvas.height):
         if canvas.is_free(cell, row, 1):
             canvas.put(cell, row, sign, "accent")
+
+
+def _in_frame(axis: ValueAxis, columns: Sequence[Column | None]) -> list[Column | None]:
+    """What the frame holds of a curve that starts above it; where it comes in, it touches the frame."""
+    placed, high = axis.place_columns(columns), axis.high
+    inside = [column and (min(column[0], high), min(column[1], high)) for column in placed]
+    for index, column in enumerate(placed[:-1]):
+        following = placed[index + 1]
+        if column and column[0] > high and (following is None or following[0] > high):
+            inside[index] = None
+    return inside
 
 
 def _ends(courses: dict[str, Curve], grid: Grid) -> list[End]:

@@ -7,7 +7,9 @@ from tui_trainer.tui.chart.marks import KINDS, MarkKind
 from tui_trainer.tui.chart.picture import Look
 from tui_trainer.tui.chart.viewport import Mode
 
-ROOM_FOR_MARKS = 56
+FRAME = 6
+"""Cells beside a title, for the frame and its distance."""
+DISTANCE = "   "
 COLOURS = {"value": "foreground", "best": "success", "wrong": "error", "note": "accent"}
 """The theme's names of roles, where they differ."""
 
@@ -23,15 +25,20 @@ def name_view(look: Look) -> str:
 
 
 def describe_look(look: Look, mode: Mode, history: History, width: int) -> str:
-    """Which steps are shown and how, as markup; where there is room, what the signs at the foot mean."""
+    """Which steps are shown and how, as markup; before it, as far as there is room, what the signs at the foot mean."""
     signs = look.style.signs
     words = [
         mode,
         *(["log"] if look.is_log else []),
         *(["smoothed"] if look.is_smoothed and look.view.is_noisy else []),
     ]
-    marks = [f"{_coloured(kind.sign(signs), kind.role)} {kind.word}" for kind in _kinds_in_sight(look, history)]
-    return "   ".join([*(marks if width >= ROOM_FOR_MARKS else []), f" {signs.dot} ".join(words)])
+    description = f" {signs.dot} ".join(words)
+    room, marks = width - FRAME - len(description), []
+    for kind in _kinds_in_sight(look, history):
+        room -= len(f"{kind.sign(signs)} {kind.word}{DISTANCE}")
+        if room >= 0:
+            marks.append(f"{_coloured(kind.sign(signs), kind.role)} {kind.word}")
+    return DISTANCE.join([*marks, description])
 
 
 def _kinds_in_sight(look: Look, history: History) -> list[MarkKind]:

@@ -10,8 +10,12 @@ FEWEST_STEPS = 8
 FIRST_AXIS_STEPS = 50
 LIVE_SHARE = 0.25
 """Of the steps so far, when somebody first asks to follow them."""
-LIVE_MOVES = 16
+LIVE_MOVES = 8
 """A live window moves on by such a part of itself: it holds still in between, and the newest point has room."""
+FROZEN_MOVES = 40
+"""A frozen one begins at a multiple of such a part of itself."""
+ROUND = (10, 15, 20, 30, 40, 50, 60, 80)
+"""What a round number of steps begins with: close enough that an axis is at least two thirds full when it grows."""
 
 Mode = Literal["all", "live", "frozen"]
 
@@ -45,15 +49,17 @@ class Viewport:
         if self.mode == "all":
             return Window(0, extent.end)
         length = min(max(1, round(self.length)), extent.end)
-        first = round(self.first)
         if self.mode == "live":
-            move = max(1, length // LIVE_MOVES)
+            move = _round_part(length, LIVE_MOVES)
             first = math.ceil(extent.newest / move) * move - length
+        else:
+            move = _round_part(length, FROZEN_MOVES)
+            first = round(self.first / move) * move
         first = min(max(0, first), extent.end - length)
         return Window(first, first + length)
 
     def zoom(self, factor: float, extent: Extent, around: float | None = None) -> Viewport:
-        """Shows fewer steps, or more.
+        """Shows fewer steps, or more: a round number of them.
 
         Args:
             factor: how many times as many: 0.5 zooms in, 2 zooms out.
@@ -62,7 +68,7 @@ class Viewport:
         """
         window = self.window(extent)
         old = window.last - window.first
-        length = max(old * factor, min(FEWEST_STEPS, extent.end))
+        length = _round_length(max(old * factor, FEWEST_STEPS))
         if length >= extent.end:
             return ALL
         if around is None and self.mode != "frozen":
@@ -81,8 +87,7 @@ class Viewport:
 
     def follow(self, extent: Extent) -> Viewport:
         """Follows the newest step, with a window as wide as now if it is not the whole run."""
-        length = self.length if self.mode != "all" else extent.newest * LIVE_SHARE
-        length = max(length, min(FEWEST_STEPS, extent.end))
+        length = self.length if self.mode != "all" else _round_length(max(extent.newest * LIVE_SHARE, FEWEST_STEPS))
         return ALL if length >= extent.end else Viewport("live", length=length)
 
 
@@ -97,14 +102,29 @@ def _settle(first: float, length: float, extent: Extent) -> Viewport:
 
 
 def axis_end(step: int, max_steps: int | None) -> int:
-    """The last step of the axis: the run's, halved as long as everything still fits.
+    """The last step of the axis: the next round number, or the last step of the run if that comes first.
 
     So the axis holds still while columns fill up, and a long run is not a thin line at the left edge.
     """
-    end = max(max_steps or FIRST_AXIS_STEPS, 1)
-    while end // 2 >= max(step, FIRST_AXIS_STEPS):
-        end //= 2
-    return end
+    power, least = 1, max(step, FIRST_AXIS_STEPS)
+    while ROUND[-1] * power < least:
+        power *= 10
+    end = next(start * power for start in ROUND if start * power >= least)
+    return min(end, max(max_steps or end, 1))
+
+
+def _round_length(steps: float) -> int:
+    """The round number that is closest in proportion; 8 is one as well."""
+    power = 1
+    while ROUND[0] * power * 10 < steps:
+        power *= 10
+    return min((start * power for start in (FEWEST_STEPS, *ROUND)), key=lambda length: abs(math.log(length / steps)))
+
+
+def _round_part(length: int, parts: int) -> int:
+    """The largest 1, 2 or 5 times a power of ten that divides a length into at least so many parts; else 1."""
+    sizes = (base * 10**power for power in range(len(str(length))) for base in (1, 2, 5))
+    return max((size for size in sizes if size * parts <= length and length % size == 0), default=1)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Label
 
 from tui_trainer.monitor.follower import RunFollower
+from tui_trainer.monitor.safe_text import is_korean, without_glosses
 from tui_trainer.tui.keys import EVERYWHERE, MONITOR_KEYS
 from tui_trainer.tui.lines import Line, entry, wrap
 from tui_trainer.tui.screens.explain_run import explain_run
@@ -30,7 +31,7 @@ TERMS = (
     ("tokens / s", "", "how fast it learns from text; tokens seen counts what it learned from so far."),
     ("vocabulary", "", "how many different tokens there are: pieces of words, letters or bytes."),
     ("memory", "", "the most this process has taken, or the GPU where there is one."),
-    ("best", "최고 모델", "the checkpoint with the lowest validation loss. The prompt speaks from it."),
+    ("best", "최고 모델", "the checkpoint with the lowest validation loss. It answers your prompts."),
     ("overfitting", "과적합", "train keeps falling while val rises: val > best val + 0.5. More dropout, more weight "
      "decay, early stopping (조기 종료), more data."),
 )  # fmt: skip
@@ -57,7 +58,7 @@ def explain(width: int, follower: RunFollower | None = None) -> list[Line]:
     """Every explanation in lines of a width."""
     lines: list[Line] = [[("what the figures mean", "accent")]]
     for name, korean, meaning in TERMS:
-        text = f"{korean}: {meaning}" if korean else meaning
+        text = f"{korean}: {meaning}" if korean and is_korean() else without_glosses(meaning)
         lines += entry(name, text, width)
     lines += [[], [("questions", "accent")]]
     for question, reply in QUESTIONS:

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
+from textual.message import Message
 from textual.widgets import Label
 
+from tui_trainer.errors import UserError
 from tui_trainer.inference.writer import Writer
 from tui_trainer.monitor.follower import RunFollower, open_follower
+from tui_trainer.monitor.standing import Standing, next_steps
 from tui_trainer.runs.control import name_requester
-from tui_trainer.tui.keys import CHART_ACTIONS, MONITOR_KEYS, STEERING_ACTIONS, bindings
+from tui_trainer.tui.keys import CHART_ACTIONS, MONITOR_KEYS, REVIVING_ACTIONS, STEERING_ACTIONS, bindings
 from tui_trainer.tui.screens.question import ask_how_to_leave
+from tui_trainer.tui.screens.reading import ReadScreen, feed_text, verdict_text
 from tui_trainer.tui.screens.steering import SteeringScreen
 from tui_trainer.tui.services import Services, Training
 from tui_trainer.tui.widgets.chart import Chart
 from tui_trainer.tui.widgets.event_feed import EventFeed
 from tui_trainer.tui.widgets.figures import Figures
 from tui_trainer.tui.widgets.key_line import KeyLine
+from tui_trainer.tui.widgets.next_line import NextLine
 from tui_trainer.tui.widgets.prompt_panel import PromptPanel
 from tui_trainer.tui.widgets.run_header import RunHeader
 from tui_trainer.tui.widgets.run_pane import RunPane
@@ -39,12 +45,18 @@ RESTING_SECONDS = 0.002
 FOLDING_NOTE_SECONDS = 1.0
 CHART_EVERY = 4
 """Curves are drawn at every fourth look: they are most of what is sent, and nobody sees one grow within a second."""
+BYTES_A_CELL = 0.6
+"""A second, of the whole screen: curves wait until what was sent, figures included, is no more than that."""
+LEAST_BYTES = 2000
+LONGEST_DEBT_SECONDS = 10
+"""Of what a person's own keys have sent, no more is waited for."""
 
 
 class MonitorScreen(SteeringScreen):
     """Looks at the run directory twice a second and redraws what changed."""
 
     AUTO_FOCUS = ""
+    ALLOW_IN_MAXIMIZED_VIEW = "#header,#next,#keys"
     BINDINGS: ClassVar[list[BindingType]] = bindings(MONITOR_KEYS)
 
     def __init__(self, services: Services, training: Training, preset: str) -> None:
@@ -62,6 +74,8 @@ class MonitorScreen(SteeringScreen):
         self._could_detach = False
         self._is_folding = False
         self._curves_are_stale = False
+        self._debt = 0.0
+        self._counted_bytes = 0
         self.training = training
         self.preset = preset
         self.is_leaving = False
@@ -76,6 +90,7 @@ class MonitorScreen(SteeringScreen):
             yield Sparklines(title="since the start", id="sparklines")
             yield ScheduleCurve(title="learning rate", id="schedule")
             yield VerdictLine(title="verdict", id="verdict")
+        yield NextLine(id="next")
         yield PromptPanel(id="prompt-panel")
         yield EventFeed(id="feed")
         yield KeyLine()
@@ -87,8 +102,9 @@ class MonitorScreen(SteeringScreen):
         self.call_after_refresh(self.look)  # a run that is there already is shown at once
 
     def look(self) -> None:
-        """Takes in what is new and shows it; curves at every fourth look, when there is something new in them."""
+        """Takes in what is new and shows it; curves at every fourth look at most, when something is new in them."""
         self._ticks += 1
+        self._pay_off()
         is_alive = self.training.is_alive()
         if self.follower is None:
             self._find_run()
@@ -97,9 +113,10 @@ class MonitorScreen(SteeringScreen):
             self._show(with_curves=False)
         if self.follower is not None:
             self._begin_to_fold(self.follower)
-        if self._curves_are_stale and self._ticks % CHART_EVERY == 1:
+        if self._curves_are_stale and self._ticks % CHART_EVERY == 1 and not self._debt:
             self._show(with_curves=True)
         self.query_one(RunHeader).redraw()
+        self._offer_next_steps()
         if self.training.has_moved:
             self.app.exit()
         elif self._was_alive and not is_alive:
@@ -109,11 +126,18 @@ class MonitorScreen(SteeringScreen):
             self._could_detach = self.can_detach
             self.refresh_bindings()
 
+    def _pay_off(self) -> None:
+        """Bytes above the budget are paid off look by look, so that a slow link is never flooded by curves."""
+        budget = max(BYTES_A_CELL * self.size.width * self.size.height, LEAST_BYTES)
+        sent, self._counted_bytes = self.sent_bytes - self._counted_bytes, self.sent_bytes
+        debt = min(self._debt + sent, LONGEST_DEBT_SECONDS * budget)
+        self._debt = max(0.0, debt - FIGURES_SECONDS * budget)
+
     def _begin_to_fold(self, follower: RunFollower) -> None:
         """Reads the whole history of a long run, which is shown from its end until then."""
         if follower.history_share < 1:
             share = f"{100 * follower.history_share:.0f} %"
-            self.query_one(RunHeader).note(f"reading its history: {share}", FOLDING_NOTE_SECONDS)
+            self.note(f"reading its history: {share}", FOLDING_NOTE_SECONDS)
             if not self._is_folding:
                 self._is_folding = True
                 self.run_worker(self._fold(follower))
@@ -151,38 +175,122 @@ class MonitorScreen(SteeringScreen):
         return len(self.app.screen_stack) > 2
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """The footer shows only keys that work now: while a person types, letters are text."""
-        if self.is_typing:
-            return False
-        if action in STEERING_ACTIONS:
-            return self._services.steer is not None and self.can_detach
-        if action in CHART_ACTIONS:
-            return self.follower is not None and self._chart.display
-        if action == "prompt":
-            return self.follower is not None and self.query_one(PromptPanel).display
-        if action == "detach":
-            return self.can_detach
-        if action == "back":
-            return self._has_list and not (self.training.is_alive() and self.training.ends_with_screen)
-        return True
+        """While a person types, letters are text; a key that cannot act says why (`why_not`)."""
+        return not self.is_typing
+
+    def why_not(self, action: str) -> str | None:
+        """Why an action cannot do anything now; the footer shows only keys that can."""
+        is_over = self.follower is not None and self.follower.standing.is_over
+        is_readonly = self._services.steer is None
+        if self.follower is None and action not in ("detach", "back"):
+            return "the training is still being prepared"
+        if action in STEERING_ACTIONS | REVIVING_ACTIONS and is_readonly:
+            return "this screen only watches (--readonly)"
+        is_complete = self.follower is not None and self.follower.standing is Standing.COMPLETED
+        if action == "change_rate" and is_complete:
+            return "it is complete: m trains it longer"
+        if action in STEERING_ACTIONS and is_over:
+            return f"nobody trains this run any more: {'m trains it longer' if is_complete else 'r resumes it'}"
+        if action in STEERING_ACTIONS | REVIVING_ACTIONS and not is_over and not self.can_detach:
+            return "the training is still being prepared"
+        if action == "start_again" and not is_over:
+            return "it is still training: x stops it first"
+        if action in REVIVING_ACTIONS and is_over and self.training.is_alive():
+            return "it is still being saved"
+        if action in CHART_ACTIONS and not self._chart.display:
+            return "there is no room for the chart: make the window larger"
+        if action == "detach" and not self.training.ends_with_screen:
+            return "q leaves; the training runs in a process of its own"
+        if action == "detach" and not self.can_detach:
+            return "the training has ended" if is_over else "the training is still being prepared"
+        if action == "back" and not self._has_list:
+            return "there is no list to go back to"
+        if action == "back" and self.training.is_alive() and self.training.ends_with_screen:
+            return "stop the training first (x), or hand it over (d)"
+        return None
+
+    def _offer_next_steps(self) -> None:
+        """The keys that make sense now, below the verdict."""
+        if self.follower is None:
+            return
+        may_steer = self._services.steer is not None
+        has_checkpoint = self.follower.state.best_checkpoint_step is not None
+        steps = next_steps(self.follower.standing, may_steer=may_steer, has_checkpoint=has_checkpoint)
+        self.query_one(NextLine).offer(steps, "" if may_steer else "watching only")
+
+    def resume(self, overrides: list[str]) -> None:
+        """Trains on from the last checkpoint, in this process and on this screen."""
+        assert self.follower is not None and self._services.resume is not None
+        try:
+            training = self._services.resume(self.follower.run, overrides)
+        except UserError as error:
+            self.note(" ".join(str(error).split()))
+            return
+        self.post_message(self.Revived(training, self.preset))
+
+    def action_start_again(self) -> None:
+        """A new run with the settings of this one."""
+        if self.may("start_again"):
+            assert self.follower is not None
+            self.post_message(self.Revived(self._services.launch(self.follower.config, self.preset), self.preset))
+
+    class Revived(Message):
+        """A training was launched from here, to be watched instead of the one that is over."""
+
+        def __init__(self, training: Training, preset: str) -> None:
+            super().__init__()
+            self.training, self.preset = training, preset
 
     def action_prompt(self) -> None:
-        self.query_one(PromptPanel).focus_prompt()
+        """Where there is no room for the panel, it takes the whole screen."""
+        if not self.may("prompt"):
+            return
+        panel = self.query_one(PromptPanel)
+        if not panel.display:
+            self.maximize(panel, container=False)
+        panel.focus_prompt()
 
     def action_back(self) -> None:
-        self.app.pop_screen()
+        if self.may("back"):
+            self.app.pop_screen()
+
+    def action_enlarge(self) -> None:
+        """The focused pane, else the newest answer or the chart, on the whole screen; and back."""
+        if self.maximized:
+            self.minimize()
+            return
+        panel = self.query_one(PromptPanel)
+        fallback = panel if panel.display and (panel.has_answer or not self._chart.display) else self._chart
+        self.maximize(self.focused or fallback)
+
+    def action_explain_verdict(self) -> None:
+        if self.may("explain_verdict"):
+            assert self.follower is not None
+            self.app.push_screen(ReadScreen("verdict", partial(verdict_text, self.follower, self.training.failure)))
+
+    def action_show_feed(self) -> None:
+        if self.may("show_feed"):
+            assert self.follower is not None
+            self.app.push_screen(ReadScreen("what happened, newest first", partial(feed_text, self.follower)))
+
+    def action_scroll_answer(self, pages: int) -> None:
+        self.query_one(PromptPanel).action_scroll_page(pages)
+
+    def action_scroll_line(self, lines: int) -> None:
+        self.query_one(PromptPanel).action_scroll(lines)
 
     def ask_to_leave(self) -> None:
         """Stop, hand over or stay?"""
-        self.app.push_screen(ask_how_to_leave(can_detach=self.can_detach), self._leave)
+        is_paused = self.follower is not None and self.follower.standing is Standing.PAUSED
+        self.app.push_screen(ask_how_to_leave(can_detach=self.can_detach, is_paused=is_paused), self._leave)
 
     def action_detach(self) -> None:
         """A training of this process is handed over to one of its own; any other is detached already."""
         if not self.training.ends_with_screen:
             self.app.exit()
-        elif self.can_detach and not self.is_leaving:
+        elif self.may("detach") and not self.is_leaving:
             self.training.detach(name_requester())
-            self.query_one(RunHeader).note("saving, then handing over to a process of its own …", HANDOVER_SECONDS)
+            self.note("saving, then handing over to a process of its own …", HANDOVER_SECONDS)
 
     def action_next_view(self) -> None:
         self._chart.next_view()

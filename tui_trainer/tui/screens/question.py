@@ -72,16 +72,15 @@ def answer_lines(answers: Sequence[tuple[str, str]]) -> Iterator[Widget]:
         yield Horizontal(sign, Label(Content(text), classes="answer"), classes="answer-line")
 
 
-def ask_how_to_leave(*, can_detach: bool) -> Question:
-    """For somebody who wants to leave while a training of this process goes on."""
+def ask_how_to_leave(*, can_detach: bool, is_paused: bool = False) -> Question:
+    """For somebody who wants to leave while a training of this process is not over."""
     answers = [Answer(("q",), "stop", "stop and save: it can be resumed")]
     if can_detach:
-        answers.append(Answer(("d",), "detach", "leave, and let it train on: attach comes back"))
-    return Question("The training is still going on.", answers, "stay")
+        stays = "stay paused" if is_paused else "train on"
+        answers.append(Answer(("d",), "detach", f"leave, and let it {stays}: tui-trainer attach comes back"))
+    return Question(f"The training is {'paused' if is_paused else 'still running'}.", answers, "stay")
 
 
 def ask_whether_to_stop() -> Question:
     """For somebody who wants the training to end, and to stay."""
-    return Question(
-        "Stop the training?", [Answer(("x",), "stop", "stop and save: it can be resumed")], "go on training"
-    )
+    return Question("Stop the training?", [Answer(("x",), "stop", "stop and save: it can be resumed")], "keep training")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tui_trainer.tui.chart.axes import SteadyAxis
 from tui_trainer.tui.chart.picture import Look, draw_chart, grid_of
 from tui_trainer.tui.chart.titles import describe_look, name_view
 from tui_trainer.tui.chart.viewport import ALL, Extent, Grid, Viewport, axis_end
@@ -20,7 +21,8 @@ class Chart(RunPane):
         self.viewport: Viewport = ALL
         self.cursor: float | None = None
         """The step under the cursor; None while there is none."""
-        self.is_smoothed = False
+        self.is_smoothed = True
+        self._axis = SteadyAxis()
         self._log_views = {view.name for view in VIEWS if view.is_log_at_first}
         self._titles = ("", "")
 
@@ -78,7 +80,7 @@ class Chart(RunPane):
         self.redraw()
 
     def draw_lines(self, width: int, height: int) -> list[Line]:
-        return draw_chart(self.follower, self._look, width, height) if self.follower else []
+        return draw_chart(self.follower, self._look, width, height, self._axis) if self.follower else []
 
     def redraw(self) -> None:
         super().redraw()
@@ -92,7 +94,7 @@ class Chart(RunPane):
         self.redraw()
 
     def _show_titles(self) -> None:
-        """Sets them only when they changed: each time, all of the chart is painted anew."""
+        """Sets them only when they changed: each time, all of the chart is painted again."""
         if self.follower is None:
             return
         look, history = self._look, self.follower.state.history

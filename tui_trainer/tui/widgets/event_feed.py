@@ -42,10 +42,11 @@ class EventFeed(RunPane):
         if self.follower is None:
             return []
         newest = list(self.follower.state.feed)[-height:]
-        return [cut(_line(record), width) for record in reversed(newest)]
+        return [cut(event_line(record), width) for record in reversed(newest)]
 
 
-def _line(record: Record) -> Line:
+def event_line(record: Record) -> Line:
+    """When something happened, and what."""
     return [(f" {datetime.fromtimestamp(record.time):%H:%M:%S}  ", "quiet"), *describe(record.event)]
 
 

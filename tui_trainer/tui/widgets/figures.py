@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tui_trainer.monitor import numbers
+from tui_trainer.monitor.history import CLIPPED_OF
 from tui_trainer.monitor.run_state import RunState
 from tui_trainer.tui.lines import Line, width_of
 from tui_trainer.tui.widgets.run_pane import RunPane
@@ -13,12 +14,12 @@ NOTICEABLE = 0.0005
 
 
 class Figures(RunPane):
-    """A small table; on a low screen, two lines."""
+    """A small table; on a low screen, one line."""
 
     def draw_lines(self, width: int, height: int) -> list[Line]:
         state = self.follower.state if self.follower else RunState()
         if height < 6:
-            return _short(state, width)
+            return [_short(state, width)]
         at = f"at step {state.evaluation.step:,}" if state.evaluation else "at the first evaluation"
         head: Line = [
             (" " * LABEL, ""),
@@ -67,11 +68,12 @@ def _change(state: RunState) -> Line:
 
 def _machine(state: RunState) -> list[Line]:
     step = state.step
-    clipped: Line = [(" clipped", "note")] if step and step.is_clipped else [("        ", "")]
     rate = numbers.rate(step.learning_rate if step else None)
     return [
         [("learning rate".ljust(LABEL + 2), "label"), (rate.rjust(COLUMN - 2), "value"),
-         ("   grad norm ", "label"), (numbers.loss(step.grad_norm if step else None).rjust(7), "value"), *clipped],
+         ("   grad norm ", "label"), (numbers.loss(step.grad_norm if step else None).rjust(7), "value")],
+        [("clipped".ljust(LABEL), "label"), (_clipped(state).rjust(COLUMN), "value"),
+         (f"   of the last {CLIPPED_OF} steps", "label")],
         [("tokens / s".ljust(LABEL), "label"), (numbers.short(state.tokens_per_second).rjust(COLUMN), "value"),
          ("   memory    ", "label"), (numbers.size(step.peak_memory_bytes if step else None).rjust(7), "value")],
     ]  # fmt: skip
@@ -91,23 +93,23 @@ def _size(state: RunState) -> list[Line]:
     ]  # fmt: skip
 
 
-def _short(state: RunState, width: int) -> list[Line]:
-    """Two lines of the figures that matter most; on a narrow screen the last ones are left out, never cut."""
+def _clipped(state: RunState) -> str:
+    share = state.history.clipped_share
+    return numbers.UNKNOWN if share is None else f"{100 * share:.0f} %"
+
+
+def _short(state: RunState, width: int) -> Line:
+    """The figures that matter most; on a narrow screen the last ones are left out, never cut."""
     step, evaluation = state.step, state.evaluation
-    measured = [
-        (" this step ", numbers.loss(getattr(step, "train_loss", None)).rjust(6), "train"),
-        ("  val ", numbers.loss(getattr(evaluation, "val_loss", None)).rjust(6), "val"),
-        ("  ppl ", numbers.perplexity(getattr(evaluation, "val_perplexity", None)).rjust(6), "val"),
-        ("  acc ", numbers.percent(getattr(evaluation, "val_accuracy", None)).rjust(6), "val"),
-        ("  bits/byte ", numbers.loss(getattr(evaluation, "val_bpb", None)).rjust(5), "val"),
+    items = [
+        (" train ", numbers.loss(getattr(step, "train_loss", None)).rjust(5), "train"),
+        ("  val ", numbers.loss(getattr(evaluation, "val_loss", None)).rjust(5), "val"),
+        ("  perplexity ", numbers.perplexity(getattr(evaluation, "val_perplexity", None)).rjust(5), "val"),
+        ("  lr ", numbers.rate(getattr(step, "learning_rate", None)).rjust(6), "value"),
+        ("  grad ", numbers.loss(getattr(step, "grad_norm", None)).rjust(5), "value"),
+        ("  tok/s ", numbers.short(state.tokens_per_second).rjust(6), "value"),
     ]
-    machine = [
-        (" tok/s ", numbers.short(state.tokens_per_second).rjust(6), "value"),
-        ("  lr ", numbers.rate(getattr(step, "learning_rate", None)).rjust(7), "value"),
-        ("  grad ", numbers.loss(getattr(step, "grad_norm", None)).rjust(6), "value"),
-        ("  memory ", numbers.size(getattr(step, "peak_memory_bytes", None)).rjust(7), "value"),
-    ]
-    return [_as_fits(measured, width), _as_fits(machine, width)]
+    return _as_fits(items, width)
 
 
 def _as_fits(items: list[tuple[str, str, str]], width: int) -> Line:

@@ -23,7 +23,7 @@ class ShownKey(NamedTuple):
 
 
 class KeyLine(Pane):
-    """Keys with their labels; where there is no room the labels go first, from the left, and the last key stays."""
+    """Keys with their labels, the most important first; where there is no room the last labels go first."""
 
     def __init__(self) -> None:
         super().__init__(id="keys")
@@ -39,7 +39,7 @@ class KeyLine(Pane):
     def draw_lines(self, width: int, height: int) -> list[Line]:
         keys = self._keys()
         labelled = [bool(key.label) for key in keys]
-        for index in range(len(keys) - 1):  # the way out keeps its name
+        for index in reversed(range(len(keys) - 1)):  # the way out keeps its name
             if _width(keys, labelled) <= width:
                 break
             labelled[index] = False
@@ -63,7 +63,8 @@ class KeyLine(Pane):
     def _keys(self) -> list[ShownKey]:
         """Of the focused part of the screen, the screen and the app; the palette before the way out."""
         active = [each.binding for each in self.screen.active_bindings.values() if each.enabled and each.binding.show]
-        shown = [each for each in active if each.action != PALETTE]
+        why_not = getattr(self.screen, "why_not", lambda _action: None)
+        shown = [each for each in active if each.action != PALETTE and not why_not(each.action.partition("(")[0])]
         palette = [each for each in active if each.action == PALETTE]
         ways_out = [each for each in shown if each.action in ("quit", "app.quit")]
         others = [each for each in shown if each not in ways_out]

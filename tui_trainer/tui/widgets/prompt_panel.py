@@ -1,4 +1,4 @@
-"""What can it say by now? The best checkpoint goes on from what a person types."""
+"""What can it say by now? The best checkpoint continues what a person types."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tui_trainer.config import SamplingConfig
 from tui_trainer.errors import UserError
 from tui_trainer.inference.generation import Generation
 from tui_trainer.inference.settings import SamplingSettings
-from tui_trainer.inference.writer import Speaker, Writer
+from tui_trainer.inference.writer import Writer
 from tui_trainer.monitor import numbers
 from tui_trainer.monitor.follower import RunFollower
 from tui_trainer.monitor.safe_text import safe_line, safe_text
@@ -59,15 +59,21 @@ class PromptPanel(Vertical):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         # Priority: what is typed right after it must find the focus where it belongs.
-        Binding("tab", "app.focus_next", "settings", priority=True),
+        Binding("tab", "next_field(1)", "settings", priority=True),
+        Binding("shift+tab", "next_field(-1)", show=False, priority=True),
         Binding("escape", "leave", "leave the prompt", priority=True),
+        Binding("up", "scroll(-1)", show=False, priority=True),
+        Binding("down", "scroll(1)", show=False, priority=True),
+        Binding("pageup", "scroll_page(-1)", show=False, priority=True),
+        Binding("pagedown", "scroll_page(1)", show=False, priority=True),
     ]
+    ALLOW_MAXIMIZE = True
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.border_title = "prompt"
         self._answer = Answer(id="answer")
-        self._answer.hint = "p: ask the best checkpoint. It goes on from what you write."
+        self._answer.hint = "p: ask the best checkpoint. It continues what you write."
         self._generation: Generation | None = None
         self._timer: Timer | None = None
         self._open_writer: Callable[[], Writer] | None = None
@@ -79,6 +85,9 @@ class PromptPanel(Vertical):
         self._is_refused = False
         self._subtitle = ""
         self._example = ""
+        self._best_step: int | None = None
+        self._val_loss: float | None = None
+        self._was_cancelled = False
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="prompt-row"):
@@ -110,12 +119,9 @@ class PromptPanel(Vertical):
             self._answer.show_sample(state.sample)
         self._has_checkpoint = state.best_checkpoint_step is not None
         self._is_noise = state.evaluation is not None and state.evaluation.is_noise
-        if not self._has_checkpoint:
-            self._say("no checkpoint yet: nothing can speak")
-        elif self._generation is None or not self._generation.is_running:
-            best = state.best
-            val = best.val_loss if best and best.step == state.best_checkpoint_step else None
-            self._say_speaker(state.best_checkpoint_step or 0, val)
+        best, self._best_step = state.best, state.best_checkpoint_step
+        self._val_loss = best.val_loss if best and best.step == self._best_step else None
+        self._name_frame()
 
     def focus_prompt(self) -> None:
         """Puts the cursor behind what a person wrote; an example that nobody wrote is selected: typing replaces it."""
@@ -127,8 +133,41 @@ class PromptPanel(Vertical):
     def action_leave(self) -> None:
         """One Escape cancels what is being written and leaves."""
         if self._generation:
+            self._was_cancelled |= self._generation.is_running
             self._generation.cancel()
+        self._name_frame()
         self.screen.set_focus(None)
+        if self.screen.maximized is self and not self.has_answer:
+            self.screen.minimize()
+
+    def action_next_field(self, direction: int) -> None:
+        """From the prompt to the settings and back."""
+        fields = list(self.query(Input))
+        focused = self.screen.focused
+        index = fields.index(focused) if isinstance(focused, Input) and focused in fields else -1
+        self.screen.set_focus(fields[(index + direction) % len(fields)])
+
+    def action_scroll(self, lines: int) -> None:
+        self._answer.scroll_lines(lines)
+        self._name_frame()
+
+    def action_scroll_page(self, pages: int) -> None:
+        self.action_scroll(pages * max(1, self._answer.size.height - 1))
+
+    def on_answer_drawn(self) -> None:
+        """Another size shows more or less of it."""
+        self._name_frame()
+
+    def on_mouse_scroll_up(self) -> None:
+        self.action_scroll(-1)
+
+    def on_mouse_scroll_down(self) -> None:
+        self.action_scroll(1)
+
+    @property
+    def has_answer(self) -> bool:
+        """Whether somebody asked and something came."""
+        return bool(self._answer.text) and not self._answer.sample
 
     def on_input_submitted(self, message: Input.Submitted) -> None:
         """Enter, in the prompt or in a setting: ask."""
@@ -152,7 +191,8 @@ class PromptPanel(Vertical):
             self._generation.cancel()
         self._answer.hint = ""
         self._answer.prompt, self._answer.text = safe_text(prompt), ""
-        self._answer.is_running = True
+        self._answer.is_running, self._was_cancelled = True, False
+        self._answer.show_end()
         self._generation = Generation(self._open_writer, prompt, settings, self._is_paced)
         if self._timer is None:
             self._timer = self.set_interval(STREAM_SECONDS, self._stream)
@@ -171,27 +211,43 @@ class PromptPanel(Vertical):
         is_running = generation.is_running
         self._answer.text += safe_text(generation.take())
         self._answer.is_running = is_running
-        if generation.speaker:
-            self._show_speaker(generation.speaker, generation.remarks)
         if not is_running:
             self._timer.pause()
             if generation.failure:
                 self._hint(generation.failure)
         self._answer.redraw()
+        self._name_frame()
 
-    def _show_speaker(self, speaker: Speaker, remarks: list[str]) -> None:
-        additions = " · the best cannot be read, this is another" if speaker.warning else ""
-        additions += "".join(f" · {remark}" for remark in remarks)
-        self._say_speaker(speaker.step, speaker.val_loss, additions)
+    def _name_frame(self) -> None:
+        """An answer's frame says which checkpoint wrote it; below stands which one would answer now.
 
-    def _say_speaker(self, step: int, val_loss: float | None, additions: str = "") -> None:
-        additions = additions or (" (newest)" if self._is_noise else " (best)")
-        self._say(f"speaks from step {step:,}, val {numbers.loss(val_loss)}{additions}")
-
-    def _say(self, subtitle: str) -> None:
-        """A border is repainted whenever its title is set, so it is set only when it changes."""
+        A border is repainted whenever its titles are set, so they are set only when they change.
+        """
+        title, subtitle = self._titles()
+        if self.border_title != title:
+            self.border_title = title
         if self._subtitle != subtitle:
             self.border_subtitle = self._subtitle = subtitle
+
+    def _titles(self) -> tuple[str, str]:
+        above, below = self._answer.hidden
+        scroll = f" · ↕ {above + below} more lines" if above + below else ""
+        if self._best_step is None:
+            return "prompt", f"no checkpoint yet: nothing can be asked{scroll}"
+        kind = "newest" if self._is_noise else "best"
+        speaker = self._generation.speaker if self._generation and not self._answer.sample else None
+        if speaker is None:
+            loss = "" if self._val_loss is None else f", val {numbers.loss(self._val_loss)}"
+            return "prompt", f"step {self._best_step:,} answers ({kind}{loss}){scroll}"
+        assert self._generation is not None
+        loss = "" if speaker.val_loss is None else f", val {numbers.loss(speaker.val_loss)}"
+        title = f"answer · step {speaker.step:,}{f' ({kind}{loss})' if speaker.step == self._best_step else loss}"
+        remarks = ["the best cannot be read, this is another"] if speaker.warning else []
+        remarks += ["cancelled"] if self._was_cancelled else []
+        remarks += self._generation.remarks
+        title += "".join(f" · {remark}" for remark in remarks)
+        newer = f"newer {kind}: step {self._best_step:,}" if speaker.step != self._best_step else ""
+        return title, (newer + scroll).removeprefix(" · ")
 
     def on_input_changed(self, message: Input.Changed) -> None:
         """What was refused may be mended now; samples are shown again, if there is no answer to show."""
@@ -207,6 +263,7 @@ class PromptPanel(Vertical):
     def _hint(self, text: str) -> None:
         self._answer.hint = "\n".join(safe_line(line) for line in text.splitlines())
         self._answer.redraw()
+        self._name_frame()
 
     def _read_settings(self) -> SamplingSettings:
         """The settings of the row.

@@ -8,11 +8,11 @@ from tui_trainer.events import RunFailed, RunFinished
 from tui_trainer.monitor import numbers
 from tui_trainer.monitor.liveness import silence_text, waiting_text
 from tui_trainer.monitor.safe_text import safe_line
+from tui_trainer.monitor.standing import Standing
 from tui_trainer.tui.lines import Line, spread
 from tui_trainer.tui.widgets.run_pane import RunPane
 
 NARROW, WIDE = 60, 100
-NOTE_SECONDS = 6.0
 
 
 class RunHeader(RunPane):
@@ -22,13 +22,6 @@ class RunHeader(RunPane):
     """What the program itself is doing, when that is more than the run says: loading, saving before it leaves."""
 
     preset = ""
-    _note = ""
-    _noted_until = 0.0
-
-    def note(self, text: str, seconds: float = NOTE_SECONDS) -> None:
-        """Says something for a while, in the place of the run's name."""
-        self._note, self._noted_until = safe_line(text), time.monotonic() + seconds
-        self.redraw()
 
     def announce(self, preset: str, notice: str | None) -> None:
         """Names the preset and what the program is doing."""
@@ -36,8 +29,6 @@ class RunHeader(RunPane):
         self.redraw()
 
     def draw_lines(self, width: int, height: int) -> list[Line]:
-        if time.monotonic() < self._noted_until:
-            return [spread([(" ", ""), (self._note, "note")], self._right(width), width)]
         left: Line = [(" tui-trainer", "accent"), (" ▸", "quiet")] if width >= NARROW else []
         left += [(" ", ""), (safe_line(self.preset), "value")]
         if self.follower and width >= WIDE:
@@ -67,6 +58,8 @@ class RunHeader(RunPane):
             return [("✓ ", "good"), (ended.reason.replace("_", " "), "good")]
         if self.follower.state.is_moving:
             return [("● ", "note"), ("moving to another process", "value")]
+        if self.follower.standing is Standing.INTERRUPTED:
+            return [("✗ ", "warning"), ("interrupted", "warning")]
         if silence := silence_text(status, time.time()):
             return [("▲ ", "warning"), (silence, "warning")]
         if self.follower.state.paused:

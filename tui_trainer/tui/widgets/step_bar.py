@@ -18,7 +18,7 @@ class StepBar(RunPane):
             state = self.follower.state
             share = state.current_step / max(1, state.max_steps or 1)
             elapsed = numbers.duration(self.follower.elapsed_seconds)
-            left = "" if state.ended else f"   {numbers.duration(self.follower.seconds_left)} left"
+            left = "" if self.follower.standing.is_over else f"   {numbers.duration(self.follower.seconds_left)} left"
             tail = f"  {100 * share:3.0f} %   {elapsed} elapsed{left} "
         room = max(4, width - len(tail) - 1)
         halves = round(share * room * 2)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from textual.markup import escape
 
 from tui_trainer.diagnosis import Evaluation, find_verdict
-from tui_trainer.events import AdviceRaised
+from tui_trainer.events import AdviceRaised, RunFailed
 from tui_trainer.monitor.follower import RunFollower
 from tui_trainer.monitor.run_state import RunState
 from tui_trainer.monitor.safe_text import safe_line, safe_text
+from tui_trainer.monitor.standing import Standing
 from tui_trainer.tui.lines import Line, break_off, cut, spread, wrap
 from tui_trainer.tui.widgets.run_pane import RunPane
 
@@ -57,7 +58,7 @@ class VerdictLine(RunPane):
         return self.styles.border_top[0] not in ("", "none")
 
     def _worst(self, width: int) -> list[Line]:
-        level, text, remedy = ("wrong", self.failure, "") if self.failure else self._judge()
+        level, text, remedy = judge_run(self.follower, self.failure)
         sign, role = SIGNS[level], ROLES[level]
         lines: list[Line] = []
         for index, piece in enumerate(wrap(_as_lines(text), max(1, width - 3))):
@@ -71,20 +72,37 @@ class VerdictLine(RunPane):
         """What stands beside the worst; a failure stands alone."""
         return [] if self.failure or self.follower is None else self.follower.standing_advice[1:]
 
-    def _judge(self) -> tuple[str, str, str]:
-        state = self.follower.state if self.follower else RunState()
-        standing = self.follower.standing_advice if self.follower else []
-        advice = [(event.level, event.evidence, event.remedy) for event in standing]
-        training = self.follower.config.training if self.follower else None
-        verdict = find_verdict(
-            _evaluations(state),
-            advice,
-            is_over=state.ended is not None,
-            patience=training.early_stop_patience if training else 0,
-            min_delta=training.early_stop_min_delta if training else 0.0,
-        )
-        level = verdict.level if verdict.level in SIGNS else "note"
-        return level, verdict.text, verdict.remedy
+
+def judge_run(follower: RunFollower | None, failure: str | None) -> tuple[str, str, str]:
+    """Level, text and remedy of the verdict; `failure`: why a training of this process failed."""
+    if failure:
+        return "wrong", failure, ""
+    if follower is None:
+        return "waiting", "no evaluation yet", ""
+    if ending := _sudden_end(follower):
+        return ending
+    state, training = follower.state, follower.config.training
+    verdict = find_verdict(
+        _evaluations(state),
+        [(event.level, event.evidence, event.remedy) for event in follower.standing_advice],
+        is_over=state.ended is not None,
+        patience=training.early_stop_patience,
+        min_delta=training.early_stop_min_delta,
+    )
+    level = verdict.level if verdict.level in SIGNS else "note"
+    return level, verdict.text, verdict.remedy
+
+
+def _sudden_end(follower: RunFollower) -> tuple[str, str, str] | None:
+    """What is to be said of a run that failed or whose process died: nothing else matters then."""
+    saved = follower.run.saved_step
+    kept = "Nothing was saved yet." if saved is None else f"Step {saved:,} is saved."
+    if isinstance(follower.state.ended, RunFailed):
+        return "wrong", follower.state.ended.reason, kept
+    if follower.standing is Standing.INTERRUPTED:
+        reached = f"at step {follower.state.current_step:,}"
+        return "warning", f"interrupted {reached}: its process is gone", kept
+    return None
 
 
 def _as_lines(text: str) -> str:
