@@ -218,7 +218,7 @@ def _changes(one: Compared, other: Compared, *, is_base: bool) -> list[tuple[str
         return []
     if is_base and 0 < changes[ALL_WEIGHTS] < LITTLE:
         _note("the weights moved little: more comes of --set training.epochs=10 or training.learning_rate=1e-4")
-    moved = [(part, f"{100 * change:.2g} %") for part, change in changes.items()]
+    moved = [(part, f"{100 * change:{'.0f' if change > 1 else '.2g'}} %") for part, change in changes.items()]
     return [
         ("weights moved by" if is_base else "weights differ by", "", ""),
         *((f"  {part}", "", figure) for part, figure in moved),

@@ -93,7 +93,7 @@ def compare(
     words: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Argument(
-            metavar="[RUN|MODEL_DIR] [PROMPT]...",
+            metavar="RUN|MODEL_DIR|PROMPT",
             help="What to compare it with, left out: its base; and what both go on from, left out: the run's own.",
         ),
     ] = None,

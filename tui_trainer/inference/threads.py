@@ -25,7 +25,8 @@ def on_one_core() -> Iterator[None]:
 
 class _CountedLimit:
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # Re-entrant: an abandoned text leaves whenever the garbage collector finds it, perhaps while another enters.
+        self._lock = threading.RLock()
         self._users = 0
         self._lift: Callable[[], None] | None = None
 

@@ -65,7 +65,7 @@ def test_what_is_no_json(server, body):
         ("max_tokens", [0, -1, 1.5, "9", True, []]),
         ("temperature", [-0.1, 2.1, "1", True, [], 10**400]),
         ("top_p", [0, -1, 1.1, "1", True]),
-        ("n", [0, 5, -1, 1.5, "2", True, 10**20]),
+        ("n", [0, 129, -1, 1.5, "2", True, 10**20]),
         ("stop", ["", [""], 5, [5], ["a"] * 5, "x" * 257, {}, ["a"] * 100_000]),
         ("seed", [1.5, "1", True, 2**63, -(2**63) - 1]),
         ("stream", [1, "true", [], {}]),
@@ -174,6 +174,7 @@ def test_what_ordinary_clients_look_for_in_vain(server):
 
 def test_the_root_lists_the_addresses(server):
     listed = server.ask("GET", "/").json
+    assert listed == server.ask("GET", "/v1").json == server.ask("GET", "/v1/").json, "the base URL in a browser"
     assert listed["models"] == [server.model]
     for address in listed["addresses"]:
         method, path = address.split()
@@ -201,6 +202,7 @@ def openapi(model: str) -> dict[str, object]:
     ids = {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 255}}
     schema["properties"]["model"] = {"type": "string", "enum": [model]}
     schema["properties"]["prompt"] = {"anyOf": [texts, {"type": "array", "items": texts, "maxItems": 8}, ids]}
+    schema["properties"]["n"] = {"type": "integer", "minimum": 1, "maximum": 4}
     schema["properties"]["max_tokens"] = {"type": "integer", "minimum": 1, "maximum": 8}
     body = {"required": True, "content": {"application/json": {"schema": schema}}}
     answers = {status: {"description": ""} for status in ("200", "400", "404", "413", "415")}

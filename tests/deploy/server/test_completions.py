@@ -66,6 +66,12 @@ def test_several_prompts_and_choices(server):
     assert finished == [0, 1, 2, 3]
 
 
+def test_many_choices(server):
+    answer = server.complete(prompt=["a"] * 16, n=128, best_of=128, max_tokens=1)
+    assert len(answer.json["choices"]) == 2048
+    assert server.complete(prompt=["a"] * 17, n=128, max_tokens=1).error["param"] == "n"
+
+
 def test_the_same_seed_gives_the_same_text(server):
     texts = [server.complete(seed=seed, n=2).json["choices"] for seed in (7, 7, 8, -7)]
     assert texts[0] == texts[1]

@@ -22,7 +22,7 @@ from tui_trainer.deploy.server.completion_request import CompletionRequest, read
 from tui_trainer.deploy.server.engine import NOT_FREE, Engine
 from tui_trainer.deploy.server.gate import Gate
 from tui_trainer.deploy.server.job import Job, Wish
-from tui_trainer.deploy.server.limits import CONTEXTS_PER_ANSWER, Limits
+from tui_trainer.deploy.server.limits import CONTEXTS_PER_ANSWER, MAX_TEXTS, Limits
 from tui_trainer.deploy.server.prompts import ReadPrompt, read_prompt
 from tui_trainer.deploy.server.refusal import Refusal, refuse
 from tui_trainer.errors import UserError
@@ -58,7 +58,7 @@ def make_app(
     desk = _Desk({model.name: model for model in models}, limits)
     app = Starlette(
         routes=[
-            Route("/", desk.list_addresses, methods=["GET"]),
+            *(Route(path, desk.list_addresses, methods=["GET"]) for path in ("/", "/v1", "/v1/")),
             Route("/health", desk.health, methods=["GET"]),
             Route("/v1/models", desk.list_models, methods=["GET"]),
             Route("/v1/models/{name:path}", desk.show_model, methods=["GET"]),
@@ -141,6 +141,8 @@ def _take_in(wanted: CompletionRequest, model: ServedModel) -> Answer:
     """
     writer = model.engine.writer
     assert writer is not None  # the server opens its doors when the engine is ready
+    if len(wanted.prompts()) * wanted.choices > MAX_TEXTS:
+        raise Refusal(400, f"n: at most {MAX_TEXTS} texts in one request, prompts times n", param="n")
     prompts = [read_prompt(prompt, writer.tokenizer, writer.context_length) for prompt in wanted.prompts()]
     job = Job(_wishes(wanted, prompts, CONTEXTS_PER_ANSWER * writer.context_length))
     echoes = [prompt.text if wanted.echo else "" for prompt in prompts for _ in range(wanted.choices)]

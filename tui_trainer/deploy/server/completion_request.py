@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
-from tui_trainer.deploy.server.limits import MAX_CHOICES, MAX_PROMPTS, MAX_STOPS
+from tui_trainer.deploy.server.limits import MAX_CHOICES, MAX_STOPS, MAX_TEXTS
 from tui_trainer.deploy.server.refusal import Refusal
 
 Prompt = str | list[int]
@@ -35,7 +35,7 @@ class CompletionRequest(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
 
     model: str = Field(max_length=256, description="the name of a model that GET /v1/models lists")
-    prompt: Any = Field(None, description=f"a text, a list of at most {MAX_PROMPTS} texts, or token ids")
+    prompt: Any = Field(None, description=f"a text, a list of at most {MAX_TEXTS} texts, or token ids")
     max_tokens: int | None = Field(None, ge=1, description="a whole number from 1 on")
     temperature: float | None = Field(None, ge=0, le=2, description="a number from 0 to 2")
     top_p: float | None = Field(None, gt=0, le=1, description="a number above 0 and at most 1")
@@ -85,9 +85,9 @@ class CompletionRequest(BaseModel):
         if isinstance(self.prompt, list) and self.prompt:
             if _are_ids(self.prompt):
                 return [self.prompt]
-            if len(self.prompt) <= MAX_PROMPTS and all(isinstance(prompt, str) for prompt in self.prompt):
+            if len(self.prompt) <= MAX_TEXTS and all(isinstance(prompt, str) for prompt in self.prompt):
                 return self.prompt
-            if len(self.prompt) <= MAX_PROMPTS and all(map(_are_ids, self.prompt)):
+            if len(self.prompt) <= MAX_TEXTS and all(map(_are_ids, self.prompt)):
                 return self.prompt
         raise wrong_field("prompt")
 

@@ -23,9 +23,9 @@ class Limits:
     """How long a client may leave unread what was sent to it."""
 
 
-MAX_PROMPTS = 2048
-"""In one request; they are written one after the other."""
-MAX_CHOICES = 4
+MAX_TEXTS = 2048
+"""In one request, prompts times choices; they are written one after the other."""
+MAX_CHOICES = 128
 MAX_STOPS = 4
 CONTEXTS_PER_ANSWER = 4
 """However large `max_tokens` is, a text ends after this many times the context length."""
