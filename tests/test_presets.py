@@ -16,6 +16,7 @@ from tui_trainer.presets import (
     apply_resume_overrides,
     change_presets,
     estimate_steps,
+    estimate_tokens,
     list_presets,
     load_preset,
     presets_folder,
@@ -214,6 +215,23 @@ def test_other_text_replaces_that_of_the_preset():
     assert with_data(before, ["a.txt"]).data.stride == before.data.stride
     with pytest.raises(UserError, match="--data: "):
         with_data(before, ["\udcff.txt"])
+
+
+def test_the_prompts_and_the_duration_of_a_preset_are_those_of_its_own_text():
+    small = load_preset("small")
+    other = small.changed(["model.dropout=0.2"], ["a.txt"])
+    assert "prompts" not in other.config.sampling.model_fields_set and not other.duration
+    assert "prompts" not in small.changed(['data.paths=["a.txt"]'], []).config.sampling.model_fields_set
+    chosen = small.changed(['sampling.prompts=["Mine "]'], ["a.txt"])
+    assert chosen.config.sampling.prompts == ("Mine ",)
+    same = small.changed(["model.dropout=0.2"], [])
+    assert same.config.sampling.prompts == small.config.sampling.prompts and same.duration == small.duration
+
+
+@pytest.mark.parametrize(("tokenizer", "tokens"), [("bytes", 3000), ("char", 1000), ("gpt2", 2250)])
+def test_characters_of_several_bytes_are_counted_as_such(tokenizer, tokens):
+    config = apply_overrides(config_of("quick-test"), [f"data.tokenizer={tokenizer}"])
+    assert estimate_tokens(config, 3000, 3.0) == tokens
 
 
 def test_a_change_that_fits_only_some_presets_is_a_problem_of_the_others():
