@@ -269,7 +269,7 @@ def test_the_steps_are_those_that_the_windows_give(tokens, context, stride, batc
         "x",
     )
     windows = TrainingWindows(np.zeros(tokens - 1, np.uint16), context, stride, batch, 1)
-    assert estimate_steps(config, tokens) == windows.steps_for(epochs)
+    assert estimate_steps(config, int(tokens * (1 - config.data.val_fraction))) == windows.steps_for(epochs)
 
 
 def test_a_text_shorter_than_a_window_still_counts_as_one():

@@ -263,12 +263,12 @@ def estimate_tokens(config: RunConfig, size_bytes: int, bytes_per_character: flo
     return round(size_bytes / bytes_per_token)
 
 
-def estimate_steps(config: RunConfig, tokens: int) -> int:
-    """About how many steps a run on so many tokens takes."""
+def estimate_steps(config: RunConfig, train_tokens: int) -> int:
+    """How many steps a run takes that learns from so many tokens, those for validation not counted."""
     training = config.training
     if training.max_steps is not None:
         return training.max_steps
-    starts = int(tokens * (1 - config.data.val_fraction)) - config.model.context_length
+    starts = train_tokens - config.model.context_length
     windows = max(1, -(-starts // config.stride))
     return -(-(training.epochs or DEFAULT_EPOCHS) * windows // training.batch_size)
 
