@@ -52,6 +52,11 @@ class Preset:
     """Why it cannot start as it was asked for."""
 
     @property
+    def lacks_base(self) -> bool:
+        """Whether it is to start from a model that is not named yet."""
+        return self.config.base.path == ""
+
+    @property
     def expected_vocab_size(self) -> int:
         """Tokens in the vocabulary, before the text is read."""
         return expected_vocab_size(self.config)

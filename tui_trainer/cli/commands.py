@@ -6,7 +6,9 @@ import contextlib
 import errno
 import gc
 import io
+import math
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated, Optional
@@ -269,7 +271,8 @@ def list_runs() -> None:
     from tui_trainer.runs import catalogue
 
     found = catalogue.list_runs()
-    typer.echo(runs_table(found) if found else "no runs yet; start one: tui-trainer train quick-test")
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else math.inf
+    typer.echo(runs_table(found, width) if found else "no runs yet; start one: tui-trainer train quick-test")
 
 
 presets_app = typer.Typer(rich_markup_mode=None, help="List the presets, or show one as the file it is.")

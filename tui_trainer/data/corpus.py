@@ -27,7 +27,7 @@ BINARY_CHECK_BYTES = 1 << 20
 BEGINNING_BYTES = 1 << 20
 """What is read of a text, however large, to know what kind of text it is."""
 _NAME_LENGTH = 60
-LINE_ENDS_REMEDY = "They are learned as they are. Without them: tr -d '\\r' < FILE > NEW, and train on NEW."
+LINE_ENDS_REMEDY = "To train without them: tr -d '\\r' < FILE > NEW"
 OPENING_WORDS, OPENING_LETTERS = 3, 24
 LETTERS_WITHOUT_SPACES = 8
 _SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])\s*|(?:\r?\n\s*){2,}")
@@ -172,7 +172,7 @@ def explain_line_ends(name: str, beginning: str) -> tuple[str, str] | None:
     if not ends:
         return None
     share = "Windows line ends (CRLF)" if ends == lines else f"some Windows line ends (CRLF, {ends:,} of {lines:,})"
-    return f"{name}: {share}, which become tokens of their own", LINE_ENDS_REMEDY
+    return f"{name}: {share} become tokens, too", LINE_ENDS_REMEDY
 
 
 def find_openings(text: str) -> tuple[str, ...]:

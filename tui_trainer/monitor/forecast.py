@@ -93,6 +93,8 @@ class Forecast:
     seconds: float | None
     problem: str | None
     """Why it cannot start here, for instance because its text is missing."""
+    is_text_missing: bool = False
+    """Whether that is the problem."""
     are_tokens_exact: bool = False
     """Whether they were counted by an earlier run, and with them the steps."""
     alarm: str | None = None
@@ -161,6 +163,7 @@ def make_forecast(
         memory_bytes=None if has_base else estimates.memory_bytes(config, vocab_size),
         seconds=seconds,
         problem=text.problem or preset.problem,
+        is_text_missing=text.problem is not None,
         are_tokens_exact=tokens is not None and tokens.are_exact,
         alarm=_alarm(None if has_base else _least_memory(config, vocab_size), free_bytes, seconds),
         remark=text.remark,
