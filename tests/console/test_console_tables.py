@@ -108,7 +108,7 @@ def test_runs_are_told_apart_by_time_data_and_what_differs_from_the_preset(make_
     other.config_file.write_text(to_toml(settled(own, 50)))
     row, bare = describe_run(other, 0.0), describe_run(plain, 0.0)
     assert (row.when, row.data) == ("Nov 23 17:08", "story.txt")
-    assert row.changed == "width 64, dropout 0.2, optimizer muon, lr 3e-4"
+    assert row.changed == "dropout 0.2, lr 3e-4, width 64, optimizer muon"
     assert (bare.when, bare.data, bare.changed) == ("–", "Python's manual", "")
     plain.config_file.write_text(to_toml(settled(quick.config, 7)))
     assert describe_run(plain, 0.0).changed == "warm-up 7", "a tenth of the run's own is not what the preset would do"

@@ -448,6 +448,8 @@ def test_a_preset_is_a_short_sentence_that_says_why_it_cannot_start():
     quick, forecast = presets[0], forecasts[0]
     assert preset_sentence(quick, forecast) == "quick-test. Does the code work? Under a minute on two CPU cores."
     assert preset_sentence(quick, replace(forecast, seconds=42.0)).endswith("Does the code work? About 40 seconds.")
+    absurd = preset_sentence(quick, replace(forecast, alarm="would take about 9 years on this machine"))
+    assert absurd.endswith(" It would take about 9 years on this machine.")
     assert preset_sentence(quick, replace(forecast, problem="no text")).endswith("Cannot start here: no text.")
 
 

@@ -158,10 +158,10 @@ async def test_a_run_that_trains_here_is_said_and_a_second_start_asks_once(monke
     app = picker(launch)
     async with app.run_test(size=(80, 24)) as pilot:
         await look_around(pilot)
-        assert f"{run.path.name} is training here: o opens it" in text_of(app)
+        assert f"o opens the run that trains here: {run.path.name}" in text_of(app)
         await pilot.press("enter")
         await pilot.pause()
-        assert launched == [] and "both will be slower" in " ".join(text_of(app).replace("│", " ").split())
+        assert launched == [] and "both will be slower" in app.screen._text
         await pilot.press("s")
         await pilot.pause()
         app.screen.look()

@@ -10,6 +10,7 @@ import math
 import os
 import shutil
 import sys
+import time
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -172,8 +173,10 @@ def train(
     """
     from tui_trainer.cli import plain, watching
     from tui_trainer.data.corpus import open_corpus
+    from tui_trainer.monitor.run_list import find_busy_here, find_recent
+    from tui_trainer.monitor.safe_text import safe_line
     from tui_trainer.presets import load_preset
-    from tui_trainer.runs.catalogue import find_base
+    from tui_trainer.runs.catalogue import find_base, list_runs, name_of
     from tui_trainer.training.launch import NewRun
 
     chosen = load_preset(preset).changed(overrides or [], data or [], base)
@@ -184,6 +187,8 @@ def train(
     corpus = open_corpus(chosen.config.data)  # a missing file is said here and not on a screen that opens first
     if corpus.skipped:
         typer.echo(corpus.name, err=True)
+    for busy in find_busy_here(find_recent(list_runs()), time.time()):
+        typer.echo(f"{safe_line(name_of(busy))} is training on this machine: both will be slower", err=True)
     request = NewRun(chosen.config, chosen.name, run_dir, device)
     is_outliving = _is_outliving(on_hangup)
     if is_plain:
@@ -265,7 +270,7 @@ def control(
 
 
 @app.command("runs")
-def list_runs() -> None:
+def show_runs() -> None:
     """List the runs on this machine, newest first."""
     from tui_trainer.console.tables import runs_table
     from tui_trainer.runs import catalogue

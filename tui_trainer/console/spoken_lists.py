@@ -13,14 +13,15 @@ from tui_trainer.runs.status import read_status
 
 
 def preset_sentence(preset: Preset, forecast: Forecast) -> str:
-    """Its name, what it is for, and how long it takes or why it cannot start."""
+    """Its name, what it is for, and how long it takes, why it cannot start here or had better not."""
     if forecast.problem:
         end = f"Cannot start here: {in_words(forecast.problem)}"
     elif forecast.seconds is not None:
         end = about(forecast.seconds)
     else:
         end = in_words(_first_sentence(preset.duration))
-    told = [sentence(part) for part in (in_words(_first_sentence(preset.purpose)), end) if part]
+    alarm = f"It {in_words(forecast.alarm)}" if forecast.alarm else ""
+    told = [sentence(part) for part in (in_words(_first_sentence(preset.purpose)), end, alarm) if part]
     return " ".join([f"{verbatim(preset.name)}.", *told])
 
 

@@ -61,6 +61,8 @@ SHORT_NAMES = {
 }
 OF_THE_TEXT = {("data", "paths"), ("base", "path"), ("sampling", "prompts")}
 """What a run on other text or from a base has of its own in any case."""
+OFTEN_CHANGED = ("dropout", "learning_rate")
+"""What runs most often differ in stands first: narrow terminals cut the rest."""
 OF_THE_BASE = ("tokenizer", "vocab_size")
 
 
@@ -177,17 +179,16 @@ def _changes(preset: str, known: dict[str, Any], tables: dict[str, Any], status:
     shipped = _preset_tables(preset)
     if shipped is None:
         return changes
-    for section, table in tables.items():
-        for key, value in table.items() if isinstance(table, dict) else ():
-            planned = shipped.get(section, {}).get(key)
-            if value == planned or (section, key) in OF_THE_TEXT or section == "base":
-                continue
-            if has_base and (key in OF_THE_BASE or (section == "model" and key != "dropout")):
-                continue
-            if key == "warmup_steps" and planned is None and value == _own_warmup(tables, status):
-                continue
-            name = SHORT_NAMES.get(key, key.replace("_", " "))
-            changes.append(f"{name} {_shown(key, value)}")
+    settings = [(name, key) for name, table in tables.items() if isinstance(table, dict) for key in table]
+    for section, key in sorted(settings, key=lambda setting: setting[1] not in OFTEN_CHANGED):
+        value, planned = tables[section][key], shipped.get(section, {}).get(key)
+        if value == planned or (section, key) in OF_THE_TEXT:
+            continue
+        if has_base and (section == "base" or key in OF_THE_BASE or (section == "model" and key != "dropout")):
+            continue
+        if key == "warmup_steps" and planned is None and value == _own_warmup(tables, status):
+            continue
+        changes.append(f"{SHORT_NAMES.get(key, key.replace('_', ' '))} {_shown(key, value)}")
     return changes
 
 

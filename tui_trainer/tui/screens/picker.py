@@ -216,7 +216,7 @@ class PickerScreen(Screen[None]):
         )
         preset = self._highlighted
         forecast = self._forecast(preset)
-        told = "".join(f"{name} is training here: o opens it" for name in _names(self._busy))
+        told = "".join(f"o opens the run that trains here: {name}" for name in _names(self._busy))
         busy.update(Content(told))
         busy.display = bool(told)
         if (details.preset, details.forecast) != (preset, forecast):

@@ -33,14 +33,15 @@ class PresetDetails(Pane):
         if self.preset is None or self.forecast is None:
             return []
         inside = width - 2
-        lines: list[Line] = [[(" " + piece, "value")] for piece in wrap(safe_line(self.preset.purpose), inside)]
-        if self._duration():
-            lines += [[(" " + piece, "label")] for piece in wrap(safe_line(self._duration()), inside)]
-        lines.append([])
+        lines: list[Line] = []
         if self.forecast.problem:
             lines += [*_marked("warning", self._problem(), "warning", inside), []]
         if self.forecast.alarm:
             lines += [*_marked("wrong", self.forecast.alarm, "wrong", inside), []]
+        lines += [[(" " + piece, "value")] for piece in wrap(safe_line(self.preset.purpose), inside)]
+        if self._duration():
+            lines += [[(" " + piece, "label")] for piece in wrap(safe_line(self._duration()), inside)]
+        lines.append([])
         lines += self._figures()
         if self.forecast.remark:
             lines += [[], *_marked("note", self.forecast.remark, "label", inside)]
