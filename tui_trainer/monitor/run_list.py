@@ -43,7 +43,7 @@ CUT = {"preset": 16, "data": 24, "changed": 60}
 """Cells after which a column is cut."""
 LEAST_CHANGED = 24
 WORDS = {Liveness.ALIVE: "training", Liveness.DEAD: "interrupted"}
-RECENT_SECONDS = 3600.0
+RECENT_SECONDS = 600.0
 """A status that nobody wrote for so long is not that of a run that trains."""
 
 SHORT_NAMES = {

@@ -142,10 +142,7 @@ class PickerScreen(Screen[None]):
 
     def action_choose_text(self) -> None:
         """For all presets, as long as this picker is there."""
-        present = self._text or ", ".join(self._given[0].config.data.paths)
-        self.app.push_screen(
-            ask_for_text(present if len(self._given[0].config.data.paths) < 2 else ""), self._choose_text
-        )
+        self.app.push_screen(ask_for_text(self._text), self._choose_text)
 
     def _choose_text(self, text: str | None) -> None:
         if text is not None:
