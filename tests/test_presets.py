@@ -16,6 +16,7 @@ from tui_trainer.presets import (
     apply_resume_overrides,
     change_presets,
     estimate_steps,
+    estimate_tokens,
     list_presets,
     load_preset,
     presets_folder,
@@ -216,6 +217,23 @@ def test_other_text_replaces_that_of_the_preset():
         with_data(before, ["\udcff.txt"])
 
 
+def test_the_prompts_and_the_duration_of_a_preset_are_those_of_its_own_text():
+    small = load_preset("small")
+    other = small.changed(["model.dropout=0.2"], ["a.txt"])
+    assert "prompts" not in other.config.sampling.model_fields_set and not other.duration
+    assert "prompts" not in small.changed(['data.paths=["a.txt"]'], []).config.sampling.model_fields_set
+    chosen = small.changed(['sampling.prompts=["Mine "]'], ["a.txt"])
+    assert chosen.config.sampling.prompts == ("Mine ",)
+    same = small.changed(["model.dropout=0.2"], [])
+    assert same.config.sampling.prompts == small.config.sampling.prompts and same.duration == small.duration
+
+
+@pytest.mark.parametrize(("tokenizer", "tokens"), [("bytes", 3000), ("char", 1000), ("gpt2", 2250)])
+def test_characters_of_several_bytes_are_counted_as_such(tokenizer, tokens):
+    config = apply_overrides(config_of("quick-test"), [f"data.tokenizer={tokenizer}"])
+    assert estimate_tokens(config, 3000, 3.0) == tokens
+
+
 def test_a_change_that_fits_only_some_presets_is_a_problem_of_the_others():
     changed = {preset.name: preset for preset in change_presets(list_presets(), ["model.n_head=12"], ["a.txt"])}
     assert changed["xlarge"].config.model.n_head == 12
@@ -251,7 +269,7 @@ def test_the_steps_are_those_that_the_windows_give(tokens, context, stride, batc
         "x",
     )
     windows = TrainingWindows(np.zeros(tokens - 1, np.uint16), context, stride, batch, 1)
-    assert estimate_steps(config, tokens) == windows.steps_for(epochs)
+    assert estimate_steps(config, int(tokens * (1 - config.data.val_fraction))) == windows.steps_for(epochs)
 
 
 def test_a_text_shorter_than_a_window_still_counts_as_one():

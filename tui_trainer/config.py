@@ -178,7 +178,7 @@ class SamplingConfig(Section):
     """How the prompt panel and `generate` choose the next token."""
 
     prompts: TextList = ("The ",)
-    """Prompts to try; the panel offers the first."""
+    """Prompts to try; the panel offers the first. Left out: "The ", or for a text of your own two openings from it."""
     temperature: float = Field(0.8, ge=0, le=100)
     """0: always the likeliest token. Higher: more daring. Repeats one word? Raise it."""
     top_k: int = Field(40, ge=0)

@@ -33,6 +33,8 @@ DEFAULT_EPOCHS = 10
 VOCABULARIES = {"gpt2": 50_257, "bytes": 256, "char": 96}
 """Tokens of the tokenizers that ignore `vocab_size`; that of `char` is a guess until the text is read."""
 BYTES_PER_TOKEN = {"gpt2": 4.0, "bytes": 1.0, "char": 1.0}
+MANUAL_BYTES_PER_TOKEN = {2048: 3.62, 4096: 4.15, 8192: 4.48}
+"""Of the embedded text by `vocab_size`, measured: a manual repeats its terms more than other texts do."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,20 @@ class Preset:
     """Why it cannot start as it was asked for."""
 
     @property
+    def lacks_base(self) -> bool:
+        """Whether it is to start from a model that is not named yet."""
+        return self.config.base.path == ""
+
+    @property
     def expected_vocab_size(self) -> int:
         """Tokens in the vocabulary, before the text is read."""
         return expected_vocab_size(self.config)
 
     def changed(self, overrides: Sequence[str], data: Sequence[str], base: str | None = None) -> Preset:
         """The preset with `section.key=value` overrides, on other text unless `data` is empty, from a base if named.
+
+        Other text gets other prompts: the training takes them from the text, unless an override names some. How long
+        the preset takes on its own text then says nothing either.
 
         Raises:
             UserError: naming the override that is wrong, or that the base decides.
@@ -64,7 +74,11 @@ class Preset:
         config = with_data(apply_overrides(_ending_within_warmup(config, overrides), overrides), data)
         if config.base.path is not None:
             _refuse_what_the_base_decides(overrides)
-        return replace(self, config=config, problem=_missing_base(self.name, config))
+        changed = replace(self, config=config, problem=_missing_base(self.name, config))
+        if config.data.paths == self.config.data.paths:
+            return changed
+        has_prompts = ("sampling", "prompts") in {(section, key) for section, key, _ in map(_parse_override, overrides)}
+        return replace(changed, duration="", config=config if has_prompts else _without_prompts(config))
 
 
 def presets_folder() -> Path:
@@ -196,6 +210,12 @@ def with_data(config: RunConfig, paths: Sequence[str]) -> RunConfig:
     return parse_config(tables, "--data")
 
 
+def _without_prompts(config: RunConfig) -> RunConfig:
+    tables = _set_tables(config)
+    tables.get("sampling", {}).pop("prompts", None)
+    return parse_config(tables, "--data")
+
+
 def with_base(config: RunConfig, name: str | None) -> RunConfig:
     """The configuration of a run that goes on from a base; None: unchanged."""
     if name is None:
@@ -232,21 +252,28 @@ def expected_vocab_size(config: RunConfig) -> int:
     return VOCABULARIES.get(config.data.tokenizer, config.data.vocab_size)
 
 
-def estimate_tokens(config: RunConfig, size_bytes: int) -> int:
+def estimate_tokens(config: RunConfig, size_bytes: int, bytes_per_character: float = 1.0) -> int:
     """About how many tokens a text of so many bytes becomes."""
-    bytes_per_token = BYTES_PER_TOKEN.get(config.data.tokenizer)
+    kind, vocab_size = config.data.tokenizer, config.data.vocab_size
+    bytes_per_token = BYTES_PER_TOKEN.get(kind)
     if bytes_per_token is None:
-        # A learned vocabulary packs about 0.6 bytes more into a token each time it doubles: measured on English.
-        bytes_per_token = 1.0 + 0.27 * max(1, config.data.vocab_size.bit_length() - 4)
+        # A learned vocabulary packs about 0.27 bytes more into a token each time it doubles: measured on English.
+        bytes_per_token = 1.0 + 0.27 * max(1, vocab_size.bit_length() - 4)
+        if not config.data.paths:
+            bytes_per_token = MANUAL_BYTES_PER_TOKEN.get(vocab_size, bytes_per_token)
+    elif kind == "char":
+        bytes_per_token = bytes_per_character
+    elif kind == "gpt2":
+        bytes_per_token /= bytes_per_character  # two tokens a Korean character of three bytes
     return round(size_bytes / bytes_per_token)
 
 
-def estimate_steps(config: RunConfig, tokens: int) -> int:
-    """About how many steps a run on so many tokens takes."""
+def estimate_steps(config: RunConfig, train_tokens: int) -> int:
+    """How many steps a run takes that learns from so many tokens, those for validation not counted."""
     training = config.training
     if training.max_steps is not None:
         return training.max_steps
-    starts = int(tokens * (1 - config.data.val_fraction)) - config.model.context_length
+    starts = train_tokens - config.model.context_length
     windows = max(1, -(-starts // config.stride))
     return -(-(training.epochs or DEFAULT_EPOCHS) * windows // training.batch_size)
 

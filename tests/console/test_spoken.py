@@ -428,7 +428,7 @@ def test_names_and_values_of_others_stay_as_they_are(make_run):
         "Kim set training.max_steps to 12,345.",
         "Kim asked for val, which had no effect: validation loss 5 percent.",
     ]
-    assert run_sentence(run, 0.0) == "val-1, unknown."
+    assert run_sentence(run, 0.0) == "val-1, Python's manual, unknown."
 
 
 @given(st.text())
@@ -448,12 +448,15 @@ def test_a_preset_is_a_short_sentence_that_says_why_it_cannot_start():
     quick, forecast = presets[0], forecasts[0]
     assert preset_sentence(quick, forecast) == "quick-test. Does the code work? Under a minute on two CPU cores."
     assert preset_sentence(quick, replace(forecast, seconds=42.0)).endswith("Does the code work? About 40 seconds.")
+    absurd = preset_sentence(quick, replace(forecast, alarm="would take about 9 years on this machine"))
+    assert absurd.endswith(" It would take about 9 years on this machine.")
     assert preset_sentence(quick, replace(forecast, problem="no text")).endswith("Cannot start here: no text.")
 
 
 def test_a_run_is_a_short_sentence(make_run):
-    run = make_run("R", state="finished", reason="early_stopped", step=1200, max_steps=2000)
-    assert run_sentence(run, 0.0) == "R, early stopped, step 1,200 of 2,000."
+    known = {"id": "R", "preset": "mine"}
+    run = make_run("R", description=known, state="finished", reason="early_stopped", step=1200, max_steps=2000)
+    assert run_sentence(run, 0.0) == "R, Python's manual, early stopped, step 1,200 of 2,000."
 
 
 def test_a_pause_is_said_to_be_saved_only_when_it_is(make_run):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tui_trainer.config import DataConfig
-from tui_trainer.data.corpus import Corpus, open_corpus
+from tui_trainer.data.corpus import Corpus, explain_line_ends, find_openings, open_corpus
 from tui_trainer.data.text_files import TEXT_SUFFIXES
 from tui_trainer.errors import UserError
 
@@ -360,3 +360,47 @@ def test_a_folder_with_many_files_is_looked_through_once(tmp_path, monkeypatch):
     monkeypatch.setattr(os.path, "isfile", lambda path: looks.append(path) or os.path.exists(path))
     assert len(opened(tmp_path).paths) == 40
     assert len(looks) <= 4, "those at the folder itself"
+
+
+@pytest.mark.parametrize(
+    ("text", "openings"),
+    [
+        (
+            "The king slept at home. She walked down to the sea.\r\n\r\nIt rained upon the roof.",
+            ("She walked down", "It rained upon"),
+        ),
+        (
+            "나는 오늘 학교에 갔다. 날씨가 아주 좋은 날이었다. 우리는 함께 밥을 먹었다.",
+            ("날씨가 아주 좋은", "우리는 함께 밥을"),
+        ),
+        ("春眠不觉晓处处闻啼鸟夜来风雨声。床前明月光疑是地上霜举头望明月。", ("春眠不觉晓处处闻", "床前明月光疑是地")),
+        (
+            "first name list here\nsecond name list here\nthird name list here\n",
+            ("second name list", "third name list"),
+        ),
+        ("same words again and again. " * 9, ("same words again",)),
+        ("short", ("short",)),
+        (" \n", ()),
+    ],
+)
+def test_openings_are_the_first_words_of_two_sentences(text, openings):
+    assert find_openings(text) == openings
+
+
+@given(st.text())
+def test_whatever_the_text_its_openings_are_short(text):
+    assert all(0 < len(opening) <= 24 for opening in find_openings(text))
+
+
+def test_of_a_large_text_only_the_beginning_is_read(tmp_path):
+    (tmp_path / "a.txt").write_text("a" * 100)
+    (tmp_path / "b.txt").write_bytes(b"b" * 100 + b"\xff")
+    corpus = opened(tmp_path / "a.txt", tmp_path / "b.txt")
+    assert corpus.beginning(50) == "a" * 50
+    assert corpus.beginning(102) == "a" * 100 + "\n\n"
+
+
+def test_windows_line_ends_are_said_with_their_share():
+    assert explain_line_ends("a.txt", "one\ntwo\n") is None
+    assert "a.txt: Windows line ends (CRLF)" in explain_line_ends("a.txt", "one\r\ntwo\r\n")[0]
+    assert "1 of 2" in explain_line_ends("a.txt", "one\r\ntwo\n")[0]

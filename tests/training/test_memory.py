@@ -22,6 +22,7 @@ from tiny_runs import (
     write_text,
 )
 
+from tui_trainer import free_memory
 from tui_trainer.config import RunConfig
 from tui_trainer.errors import UserError
 from tui_trainer.events import EvaluationCompleted, MicroBatchReduced, RunFinished, RunStarted, StepCompleted
@@ -224,7 +225,7 @@ def test_files_that_the_kernel_keeps_while_there_is_room_are_free_memory(
     """In a container that has just read its text, almost all of its share is said to be in use."""
     for name, content in (("max", "8000"), ("current", "7900"), ("stat", "anon 500\ninactive_file 7000\n")):
         (tmp_path / f"memory.{name}").write_text(content)
-    monkeypatch.setattr(memory, "CONTROL_GROUP", tmp_path)
+    monkeypatch.setattr(free_memory, "CONTROL_GROUP", tmp_path)
     assert memory.free_bytes(torch.device("cpu")) == 7100
     (tmp_path / "memory.max").write_text("max")
     assert memory.free_bytes(torch.device("cpu")) > 1e6

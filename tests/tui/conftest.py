@@ -27,6 +27,12 @@ class TextExtension(SingleFileSnapshotExtension):
     _write_mode = WriteMode.TEXT
 
 
+@pytest.fixture(autouse=True)
+def enough_memory(monkeypatch):
+    """What the picker says of a model does not depend on the machine of the tests."""
+    monkeypatch.setattr("tui_trainer.tui.screens.picker.free_memory_bytes", lambda: 64_000_000_000)
+
+
 @pytest.fixture
 def page(snapshot):
     return snapshot.use_extension(TextExtension)

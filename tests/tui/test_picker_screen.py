@@ -13,7 +13,8 @@ from tui_trainer.diagnosis import Advice
 from tui_trainer.presets import ORDER, change_presets, list_presets
 from tui_trainer.tui.app import TrainerApp
 from tui_trainer.tui.screens.monitor import MonitorScreen
-from tui_trainer.tui.screens.picker import PresetList
+from tui_trainer.tui.screens.path_question import PathQuestion
+from tui_trainer.tui.screens.picker import PickerScreen, PresetList
 from tui_trainer.tui.services import Services
 from tui_trainer.tui.widgets.preset_details import PresetDetails
 
@@ -54,17 +55,139 @@ async def test_each_preset_shows_what_it_is_for_and_what_it_costs():
             await pilot.pause()
 
 
-async def test_a_preset_whose_text_is_missing_names_it_and_does_not_start(monkeypatch, tmp_path):
+@pytest.mark.parametrize("size", [(40, 12), (80, 24), (120, 40)], ids=lambda size: f"{size[0]}x{size[1]}")
+async def test_enter_asks_for_a_text_that_is_missing_says_at_once_what_is_wrong_and_takes_another(
+    monkeypatch, tmp_path, size
+):
     monkeypatch.chdir(tmp_path)
-    app = picker(lambda config, preset: pytest.fail("started without its text"))
-    async with app.run_test(size=(120, 40)) as pilot:
+    Path("broken.txt").write_bytes(b"\xff\xfe")
+    Path("story.txt").write_text("She walked down to the sea. " * 500)
+    launched = []
+    app = picker(lambda config, preset: launched.append(config) or RecordedTraining(None))
+    async with app.run_test(size=size) as pilot:
         await pilot.press("down")
         await look_around(pilot)
-        details = app.screen.query_one(PresetDetails)
-        text = " ".join("".join(part for part, _ in line) for line in details.draw_lines(100, 36))
-        assert "the-verdict.txt" in text and "--data" in text
+        if size[0] > 40:
+            assert "the-verdict.txt: no such file" in text_of(app) and "chooses a text" in text_of(app)
         await pilot.press("enter")
         await pilot.pause()
+        assert isinstance(app.screen, PathQuestion) and "story.txt" in text_of(app)
+        await pilot.press(*"nope", "enter")
+        await pilot.pause()
+        assert "nope: no such file or folder" in text_of(app)
+        await pilot.press(*["backspace"] * 4, *"br", "tab", "enter")
+        await pilot.pause()
+        assert "UTF-16" in text_of(app)
+        await pilot.press(*["backspace"] * 10, "down", "down", "enter")
+        await look_around(pilot)
+        await look_around(pilot)
+        await pilot.press("down", "up")
+        assert app.screen._forecast(app.screen._highlighted).data_name == "story.txt"
+        await pilot.press("enter")
+        await pilot.pause()
+        assert [config.data.paths for config in launched] == [("story.txt",)]
+        assert "prompts" not in launched[0].sampling.model_fields_set
+
+
+async def test_a_chosen_text_holds_for_all_presets_and_an_empty_answer_takes_it_back(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").write_text("She walked down to the sea. " * 500)
+    app = picker()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("t", *"no", "down", "enter", "down")
+        await pilot.pause()
+        assert "notes/a.txt" not in text_of(app) and "a.txt" in text_of(app), "a folder is opened"
+        await pilot.press("enter")
+        await wait_until(pilot, lambda: "a.txt" in text_of(app) and isinstance(app.screen, PickerScreen))
+        assert {preset.config.data.paths for preset in app.screen._presets} == {("notes/a.txt",)}
+        await pilot.press("t", *["backspace"] * 20, "enter")
+        await wait_until(pilot, lambda: "embedded" in text_of(app))
+        await pilot.press("t", *"nonsense", "escape")
+        await pilot.pause()
+        assert app.screen._presets[0].config.data.paths == ()
+
+
+async def test_fine_tuning_offers_the_runs_and_starts_from_the_one_that_is_taken(monkeypatch, record_of):
+    run = record_of("quick-test", 0.5, state="finished", heartbeat=0.0)
+    monkeypatch.setenv("TUI_TRAINER_RUNS", str(run.path.parent))
+    launched = []
+    app = picker(lambda config, preset: launched.append(config) or RecordedTraining(None))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("b")
+        assert isinstance(app.screen, PickerScreen), "only what starts from a model asks for one"
+        await pilot.press("end", "enter")
+        await pilot.pause()
+        assert run.path.name in text_of(app)
+        await pilot.press(*"nope", "enter")
+        await pilot.pause()
+        assert "nope: no such run" in text_of(app)
+        await pilot.press(*["backspace"] * 4, "down", "enter")
+        await wait_until(pilot, lambda: isinstance(app.screen, PickerScreen))
+        await pilot.press("enter")
+        await pilot.pause()
+    assert [config.base.path for config in launched] == [run.path.name]
+
+
+@pytest.mark.parametrize("key", ["enter", "escape", "ctrl+c"])
+async def test_what_is_absurd_here_is_red_and_starts_only_by_a_key_of_its_own(monkeypatch, key):
+    monkeypatch.setattr("tui_trainer.tui.screens.picker.free_memory_bytes", lambda: 10**9)
+    launched = []
+    app = picker(lambda config, preset: launched.append(preset) or RecordedTraining(None))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("end", "up")
+        await look_around(pilot)
+        assert "✗ needs about" in text_of(app)
+        await pilot.press("enter", key)
+        await pilot.pause()
+        assert launched == [] and isinstance(app.screen, PickerScreen)
+        await pilot.press("enter", "s")
+        await pilot.pause()
+        assert launched == ["gpt2-124m"]
+
+
+async def test_a_run_that_trains_here_is_said_and_a_second_start_asks_once(monkeypatch, record_of):
+    run = record_of("quick-test", 0.5, pid=os.getpid())
+    monkeypatch.setenv("TUI_TRAINER_RUNS", str(run.path.parent))
+    launched = []
+
+    def launch(config, preset):
+        launched.append(preset)
+        return RecordedTraining(None, is_running=False, failure="no luck")
+
+    app = picker(launch)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await look_around(pilot)
+        assert f"o opens the run that trains here: {run.path.name}" in text_of(app)
+        await pilot.press("enter")
+        await pilot.pause()
+        assert launched == [] and "both will be slower" in app.screen._text
+        await pilot.press("s")
+        await pilot.pause()
+        app.screen.look()
+        await pilot.press("b")
+        await wait_until(pilot, lambda: isinstance(app.screen, PickerScreen))
+        await pilot.press("enter")
+        await pilot.pause()
+        assert launched == ["quick-test"] * 2
+
+
+async def test_how_long_a_preset_takes_is_its_authors_word_only_until_this_machine_knows(monkeypatch, record_of):
+    run = record_of("quick-test", 0.5, state="finished", step=1000, elapsed_seconds=100.0, heartbeat=0.0)
+    app = picker()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await look_around(pilot)
+        assert "Under a minute" in text_of(app)
+    monkeypatch.setenv("TUI_TRAINER_RUNS", str(run.path.parent))
+    async with picker().run_test(size=(120, 40)) as pilot:
+        await pilot.press("down")
+        await look_around(pilot)
+        shown = text_of(pilot.app)
+        assert "About nine minutes" not in shown or "time         –" in shown
+        assert "Needs the-verdict.txt" in shown
+        await pilot.press("up")
+        await pilot.pause()
+        assert "Under a minute" not in text_of(pilot.app) and "~" in text_of(pilot.app)
 
 
 async def test_after_a_run_from_the_picker_b_goes_back():
@@ -136,13 +259,13 @@ async def test_details_that_are_cut_off_say_so(monkeypatch):
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=lambda size: f"{size[0]}x{size[1]}")
-async def test_fine_tuning_says_what_to_type_and_does_not_start_without_a_base(size):
-    app = picker(lambda config, preset: pytest.fail("started without a base"))
+async def test_fine_tuning_says_which_key_names_its_base(size):
+    app = picker()
     async with app.run_test(size=size) as pilot:
-        await pilot.press("end", "enter")
+        await pilot.press("end")
         await pilot.pause()
         shown = " ".join(text_of(app).replace("│", " ").split())
-    assert "tui-trainer train finetune --from" in shown
+    assert "Enter, or b, names it" in shown
     assert "shape the base's" in shown and "parameters –" in shown
 
 

@@ -6,8 +6,11 @@ import contextlib
 import errno
 import gc
 import io
+import math
 import os
+import shutil
 import sys
+import time
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -170,8 +173,10 @@ def train(
     """
     from tui_trainer.cli import plain, watching
     from tui_trainer.data.corpus import open_corpus
+    from tui_trainer.monitor.run_list import find_busy_here, find_recent
+    from tui_trainer.monitor.safe_text import safe_line
     from tui_trainer.presets import load_preset
-    from tui_trainer.runs.catalogue import find_base
+    from tui_trainer.runs.catalogue import find_base, list_runs, name_of
     from tui_trainer.training.launch import NewRun
 
     chosen = load_preset(preset).changed(overrides or [], data or [], base)
@@ -182,6 +187,8 @@ def train(
     corpus = open_corpus(chosen.config.data)  # a missing file is said here and not on a screen that opens first
     if corpus.skipped:
         typer.echo(corpus.name, err=True)
+    for busy in find_busy_here(find_recent(list_runs()), time.time()):
+        typer.echo(f"{safe_line(name_of(busy))} is training on this machine: both will be slower", err=True)
     request = NewRun(chosen.config, chosen.name, run_dir, device)
     is_outliving = _is_outliving(on_hangup)
     if is_plain:
@@ -263,13 +270,14 @@ def control(
 
 
 @app.command("runs")
-def list_runs() -> None:
+def show_runs() -> None:
     """List the runs on this machine, newest first."""
     from tui_trainer.console.tables import runs_table
     from tui_trainer.runs import catalogue
 
     found = catalogue.list_runs()
-    typer.echo(runs_table(found) if found else "no runs yet; start one: tui-trainer train quick-test")
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else math.inf
+    typer.echo(runs_table(found, width) if found else "no runs yet; start one: tui-trainer train quick-test")
 
 
 presets_app = typer.Typer(rich_markup_mode=None, help="List the presets, or show one as the file it is.")

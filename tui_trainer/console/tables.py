@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 import time
 from collections.abc import Sequence
 
 from tui_trainer.monitor.columns import align
 from tui_trainer.monitor.forecast import Forecast, forecast_figures
-from tui_trainer.monitor.run_list import RUN_HEAD, describe_run
+from tui_trainer.monitor.run_list import RUN_HEAD, describe_run, run_lines, running_first
 from tui_trainer.monitor.safe_text import safe_line
 from tui_trainer.presets import Preset
 from tui_trainer.runs.directory import RunDirectory
 
 WIDTH = 80
+DROPPED = ("where", "when", "preset", "step", "data")
+"""Columns that a narrow terminal leaves out, the first one first: a run's name tells when and from which preset."""
 FIGURES = ("parameters", "tokens", "steps", "context", "memory", "time")
 
 
@@ -31,6 +34,7 @@ def presets_table(presets: Sequence[Preset], forecasts: Sequence[Forecast]) -> s
     return "\n".join([align(rows, right=frozenset(range(1, len(rows[0])))), "", *told])
 
 
-def runs_table(runs: Sequence[RunDirectory]) -> str:
-    """One line a run, read from its directory."""
-    return align([RUN_HEAD, *(describe_run(run, time.time()) for run in runs)], right=frozenset({3, 4}))
+def runs_table(runs: Sequence[RunDirectory], width: float = math.inf) -> str:
+    """One line a run, read from its directory, those that train now first; at most `width` cells where that can be."""
+    rows = [describe_run(run, time.time()) for run in running_first(runs, time.time())]
+    return "\n".join(run_lines(rows, tuple(RUN_HEAD), DROPPED, width))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,7 +24,13 @@ SEPARATOR = "\n\n"
 CHUNK_BYTES = 16 << 20
 BINARY_CHECK_BYTES = 1 << 20
 """A NUL in this much of a file's start means: not text."""
+BEGINNING_BYTES = 1 << 20
+"""What is read of a text, however large, to know what kind of text it is."""
 _NAME_LENGTH = 60
+LINE_ENDS_REMEDY = "To train without them: tr -d '\\r' < FILE > NEW"
+OPENING_WORDS, OPENING_LETTERS = 3, 24
+LETTERS_WITHOUT_SPACES = 8
+_SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])\s*|(?:\r?\n\s*){2,}")
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,19 @@ class Corpus:
                 yield SEPARATOR
             yield from _read_text(path, size)
 
+    def beginning(self, size: int = BEGINNING_BYTES) -> str:
+        """About the first `size` bytes of the text, whatever its length.
+
+        Raises:
+            UserError: as `chunks`.
+        """
+        read: list[str] = []
+        for chunk in self.chunks(size):
+            read.append(chunk)
+            if sum(map(len, read)) >= size:
+                break
+        return "".join(read)[:size]
+
     def measure(self, on_chunk: Callable[[int], None] = lambda _done_bytes: None) -> Measure:
         """Reads the whole text once; later calls remember.
 
@@ -144,6 +164,35 @@ def open_corpus(config: DataConfig, base: Path | None = None) -> Corpus:
     entries = tuple(absolute_entry(entry, folder) for entry in config.paths)
     skipped = count_products(kinds.values())
     return Corpus(tuple(files.values()), _short_name(entries, len(files), skipped), entries, skipped)
+
+
+def explain_line_ends(name: str, beginning: str) -> tuple[str, str] | None:
+    """Evidence and remedy for a text with the line ends of Windows, of which nothing is lost and nothing is mended."""
+    lines, ends = beginning.count("\n"), beginning.count("\r\n")
+    if not ends:
+        return None
+    share = "Windows line ends (CRLF)" if ends == lines else f"some Windows line ends (CRLF, {ends:,} of {lines:,})"
+    return f"{name}: {share} become tokens, too", LINE_ENDS_REMEDY
+
+
+def find_openings(text: str) -> tuple[str, ...]:
+    """The first words of two sentences, a third and two thirds into a text: prompts that suit it."""
+    sentences = [sentence.strip() for sentence in _SENTENCE_END.split(text)]
+    for places in (sentences, text.splitlines()):
+        found = list(filter(None, map(_opening, places)))
+        if len(found) > 1:
+            return tuple(dict.fromkeys((found[len(found) // 3], found[2 * len(found) // 3])))
+    return tuple(found or filter(None, [" ".join(text.split())[:OPENING_LETTERS]]))
+
+
+def _opening(sentence: str) -> str:
+    """Its first words, or letters where a script has no spaces; empty when hardly anything would follow."""
+    words = next(iter(sentence.splitlines()), "").split()
+    opening = " ".join(words[:OPENING_WORDS])
+    if len(words) <= 1 or len(opening) > OPENING_LETTERS:
+        opening = opening[:LETTERS_WITHOUT_SPACES]
+    is_beginning = len(words) > OPENING_WORDS or len("".join(words)) > OPENING_LETTERS // 2
+    return opening if is_beginning and opening[0].isalpha() and opening.isprintable() else ""
 
 
 def _short_name(entries: tuple[str, ...], file_count: int, skipped: str) -> str:

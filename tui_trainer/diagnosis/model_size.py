@@ -10,10 +10,7 @@ MOST_REHEARSALS = 250.0
 
 The recorded overfitting run, 51 parameters a token, turns after five passes: 51 · 5.
 """
-REMEDY = (
-    "More data, a smaller model or fewer epochs: more data, bigger model (데이터가 많을수록 큰 모델); "
-    "with little data dropout 0.2 to 0.3."
-)
+REMEDY = "More text, a smaller model or fewer epochs; with little text, dropout 0.2 to 0.3."
 
 
 def find_model_size(parameter_count: int, train_tokens: int, epochs: float) -> Advice | None:

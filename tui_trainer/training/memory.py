@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import gc
-from pathlib import Path
 
-import psutil
 import torch
 
 from tui_trainer.config import RunConfig
 from tui_trainer.errors import UserError
 from tui_trainer.estimates import step_bytes, training_bytes
+from tui_trainer.free_memory import free_memory_bytes
 
-CONTROL_GROUP = Path("/sys/fs/cgroup")
-"""Where a container finds its share of the machine."""
 USABLE_SHARE = 0.8
 """Of the free memory: the estimate is one, and others want to live too."""
 
@@ -50,28 +47,7 @@ def free_bytes(device: torch.device) -> int:
     """What this process may still take: of the GPU, or of the machine and of its share of it."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    free = int(psutil.virtual_memory().available)
-    limit, used = _number_in(CONTROL_GROUP / "memory.max"), _number_in(CONTROL_GROUP / "memory.current")
-    if limit is None or used is None:
-        return free
-    return min(free, max(0, limit - used + _reclaimable(CONTROL_GROUP / "memory.stat")))
-
-
-def _number_in(path: Path) -> int | None:
-    """A figure of the container this runs in, or None when there is none."""
-    try:
-        return int(path.read_text())
-    except (OSError, ValueError):
-        return None
-
-
-def _reclaimable(path: Path) -> int:
-    """Bytes of files that the kernel keeps only as long as nobody needs the room: the text was read a moment ago."""
-    try:
-        figures = dict(line.split() for line in path.read_text().splitlines())
-        return int(figures.get("inactive_file", 0))
-    except (OSError, ValueError):
-        return 0
+    return free_memory_bytes()
 
 
 def release_memory(device: torch.device) -> None:

@@ -17,7 +17,7 @@ import psutil
 import torch
 
 from tui_trainer.checkpoints import CheckpointStore
-from tui_trainer.data.corpus import open_corpus
+from tui_trainer.data.corpus import find_openings, open_corpus
 from tui_trainer.errors import UserError
 from tui_trainer.events import RunFailed, RunFinished, RunMoving
 from tui_trainer.runs.catalogue import find_base, note_run
@@ -121,7 +121,11 @@ def _with_absolute_paths(request: NewRun | ResumedRun, base: Base | None) -> New
     """The request once its text is known to be there; of a new run, a base decides the shape."""
     config = base.adopt(request.config) if base else request.config
     if isinstance(request, NewRun):
-        paths = open_corpus(config.data).resolve()
+        corpus = open_corpus(config.data)
+        paths = corpus.resolve()
+        if paths and "prompts" not in config.sampling.model_fields_set:
+            sampling = config.sampling.model_copy(update={"prompts": find_openings(corpus.beginning())})
+            config = config.model_copy(update={"sampling": sampling})
     elif request.data:
         paths = open_corpus(config.data.model_copy(update={"paths": request.data})).resolve()
     else:

@@ -10,7 +10,7 @@ from typing import Any
 
 from tui_trainer.config import DataConfig, RunConfig
 from tui_trainer.data.batches import check_lengths, explain_repetition
-from tui_trainer.data.corpus import Corpus, open_corpus
+from tui_trainer.data.corpus import Corpus, explain_line_ends, open_corpus
 from tui_trainer.data.tokenizers import CharTokenizer, Tokenizer, load_tokenizer
 from tui_trainer.data.tokens import OnProgress, TokenSplit, find_tokens, prepare_tokens, tokens_key
 from tui_trainer.errors import UserError
@@ -101,6 +101,8 @@ def _new_text(run: RunDirectory, config: RunConfig, control: ControlDesk, on_pro
     notices = _explain_unknown(corpus, tokenizer, control) if has_base else ()
     if repetition := explain_repetition(split, config):
         notices += (Notice("tokenizer", *repetition),)
+    if line_ends := explain_line_ends(corpus.name, corpus.beginning()):
+        notices += (Notice("line_ends", *line_ends),)
     key = tokens_key(split.fingerprint, tokenizer.fingerprint, config.data.val_fraction)
     return Text(corpus.name, tokenizer, split, key, seen, notices=notices)
 

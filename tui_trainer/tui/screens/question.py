@@ -32,16 +32,17 @@ class Question(ModalScreen[str]):
         Binding("ctrl+c", "insist", show=False),
     ]
 
-    def __init__(self, text: str, answers: Sequence[Answer], way_back: str) -> None:
+    def __init__(self, text: str, answers: Sequence[Answer], way_back: str, *, is_doubtful: bool = False) -> None:
         """Asks.
 
         Args:
             text: the question.
             answers: from the one that Enter takes on.
             way_back: what escape does.
+            is_doubtful: whether Enter is the way back as well: only a key of its own says yes.
         """
         super().__init__()
-        self._text, self._answers, self._way_back = text, answers, way_back
+        self._text, self._answers, self._way_back, self._is_doubtful = text, answers, way_back, is_doubtful
         for key in (key for answer in answers for key in answer.keys):
             self._bindings.bind(key, f"answer({self._value_of(key)!r})", show=False)
         self._bindings.bind("enter", "insist", show=False)
@@ -57,7 +58,7 @@ class Question(ModalScreen[str]):
 
     def action_insist(self) -> None:
         """The same key again, or Enter: the first answer."""
-        self.dismiss(self._answers[0].value)
+        self.dismiss("" if self._is_doubtful else self._answers[0].value)
 
     def _value_of(self, key: str) -> str:
         return next(answer.value for answer in self._answers if key in answer.keys)
@@ -84,3 +85,9 @@ def ask_how_to_leave(*, can_detach: bool, is_paused: bool = False) -> Question:
 def ask_whether_to_stop() -> Question:
     """For somebody who wants the training to end, and to stay."""
     return Question("Stop the training?", [Answer(("x",), "stop", "stop and save: it can be resumed")], "keep training")
+
+
+def ask_whether_to_start(concerns: Sequence[str]) -> Question:
+    """For somebody who is about to start what they may not mean."""
+    text = "\n".join(concerns)
+    return Question(text, [Answer(("s",), "start", "start it all the same")], "back to the list", is_doubtful=True)

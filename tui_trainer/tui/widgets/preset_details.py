@@ -33,16 +33,18 @@ class PresetDetails(Pane):
         if self.preset is None or self.forecast is None:
             return []
         inside = width - 2
-        lines: list[Line] = [[(" " + piece, "value")] for piece in wrap(safe_line(self.preset.purpose), inside)]
-        lines += [[(" " + piece, "label")] for piece in wrap(safe_line(self.preset.duration), inside)]
-        lines.append([])
+        lines: list[Line] = []
         if self.forecast.problem:
-            for index, piece in enumerate(
-                wrap("\n".join(map(safe_line, self.forecast.problem.splitlines())), inside - 2)
-            ):
-                lines.append([(" ▲ " if index == 0 else "   ", "warning"), (piece, "warning")])
-            lines.append([])
+            lines += [*_marked("warning", self._problem(), "warning", inside), []]
+        if self.forecast.alarm:
+            lines += [*_marked("wrong", self.forecast.alarm, "wrong", inside), []]
+        lines += [[(" " + piece, "value")] for piece in wrap(safe_line(self.preset.purpose), inside)]
+        if self._duration():
+            lines += [[(" " + piece, "label")] for piece in wrap(safe_line(self._duration()), inside)]
+        lines.append([])
         lines += self._figures()
+        if self.forecast.remark:
+            lines += [[], *_marked("note", self.forecast.remark, "label", inside)]
         lines += self._advice(inside)
         steps = self.forecast.steps
         if steps and height - len(lines) > CURVE_ROWS + 1:
@@ -52,6 +54,22 @@ class PresetDetails(Pane):
             lines[height - 1] = break_off(lines[height - 1], width)
         return [cut(line, width) for line in lines[:height]]
 
+    def _duration(self) -> str:
+        """How long it takes, as its author knew; once this machine knows better, what else was said there."""
+        assert self.preset is not None and self.forecast is not None
+        said = self.preset.duration
+        return said if self.forecast.seconds is None else said.partition(". ")[2]
+
+    def _problem(self) -> str:
+        """Why it cannot start yet, and the key that mends it."""
+        assert self.preset is not None and self.forecast is not None
+        first, *others = (self.forecast.problem or "").splitlines()
+        if self.forecast.is_text_missing:
+            others = ["Enter, or t, chooses a text."]
+        elif self.preset.lacks_base:
+            others = ["Enter, or b, names it: a run, or a folder with a GPT-2 of Hugging Face."]
+        return "\n".join([first, *others])
+
     def _advice(self, width: int) -> list[Line]:
         """Whether the model is too big for its text, while that can still be changed."""
         assert self.forecast is not None
@@ -60,10 +78,8 @@ class PresetDetails(Pane):
         if advice is None:
             return []
         level = advice.level if advice.level in SIGNS else "note"
-        lines: list[Line] = [[]]
-        for index, piece in enumerate(wrap(safe_line(advice.evidence), width - 2)):
-            lines.append([(f" {SIGNS[level]} " if index == 0 else "   ", ROLES[level]), (piece, "value")])
-        return [*lines, *[[(f"   {piece}", "label")] for piece in wrap(safe_line(advice.remedy), width - 2)]]
+        lines = _marked(level, advice.evidence, "value", width)
+        return [[], *lines, *[[(f"   {piece}", "label")] for piece in wrap(safe_line(advice.remedy), width - 2)]]
 
     def _figures(self) -> list[Line]:
         assert self.preset is not None and self.forecast is not None
@@ -85,3 +101,12 @@ class PresetDetails(Pane):
             ("time", figures["time"]),
         ]
         return [[(f" {label:<{LABEL}}", "label"), (text, "value")] for label, text in rows]
+
+
+def _marked(level: str, text: str, role: str, width: int) -> list[Line]:
+    """Text behind the sign of a level."""
+    pieces = wrap("\n".join(map(safe_line, text.splitlines())), width - 2)
+    return [
+        [(f" {SIGNS[level]} " if index == 0 else "   ", ROLES[level]), (piece, role)]
+        for index, piece in enumerate(pieces)
+    ]
