@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from itertools import islice
 from os.path import commonprefix
 from pathlib import Path
@@ -27,7 +28,7 @@ from tui_trainer.monitor.safe_text import safe_line
 from tui_trainer.runs.catalogue import find_base
 from tui_trainer.runs.directory import RunDirectory
 
-MAX_OFFERED = 100
+MAX_OFFERED, MAX_OFFERED_RUNS = 100, 25
 MAX_SEEN = 5000
 """Entries of a folder that are looked at: somebody waits for the next letter."""
 
@@ -159,12 +160,13 @@ def ask_for_text(present: str) -> PathQuestion:
 
 def ask_for_base(present: str, runs: Sequence[RunDirectory], now: float) -> PathQuestion:
     """For the model that fine-tuning starts from: one of these runs, or a folder."""
+    describe = cache(partial(_run_offer, now=now))
 
     def offer(typed: str) -> Sequence[Offer]:
         if "/" in typed or typed.startswith((".", "~")):
             return list(_paths(typed, _is_folder))
         found = (run for run in runs if typed.lower() in run.path.name.lower())
-        return [_run_offer(run, now) for run in islice(found, MAX_OFFERED // 4)]
+        return [describe(run) for run in islice(found, MAX_OFFERED_RUNS)]
 
     hint = "A run of yours, or a folder with a GPT-2 of Hugging Face."
     return PathQuestion("Start from which model?", hint, present, offer, _judge_base)
