@@ -38,6 +38,7 @@ def tiny_config(text: Path, **sections: dict[str, Any]) -> RunConfig:
         "data": {"paths": [str(text)], "tokenizer": "bytes"},
         "training": {"max_steps": 20, "batch_size": 4, "micro_batch_size": 2, "learning_rate": 1e-2}
         | {"eval_interval": 5, "checkpoint_interval": 7, "seed": 1},
+        "sampling": {"prompts": ["The "]},
     }
     for section, changes in sections.items():
         tables.setdefault(section, {}).update(changes)
