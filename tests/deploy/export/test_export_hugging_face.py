@@ -125,7 +125,7 @@ def test_without_transformers_our_own_reader_checks(export, monkeypatch, tmp_pat
 
 def test_without_tokenizers_the_way_out_is_said(export, monkeypatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "tokenizers", None)
-    with pytest.raises(UserError, match=r"pip install 'tui-trainer\[export\]'"):
+    with pytest.raises(UserError, match=r"pip install -c constraints\.txt '\.\[export,serve\]'"):
         export("hf", tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
     export("safetensors", tmp_path / "out")

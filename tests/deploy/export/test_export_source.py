@@ -71,7 +71,7 @@ def test_int8_needs_the_text_that_the_run_learned_from(run: RunDirectory, tmp_pa
     run.config_file.write_text(text.replace("text.txt", "gone.txt"))
     from tui_trainer.deploy.export.quantization import validation_windows
 
-    with pytest.raises(UserError, match=r"gone\.txt: no such file.*\n.*\n.*--data PATH"):
+    with pytest.raises(UserError, match=r"gone\.txt: no such file.*\n.*--data PATH"):
         validation_windows(load_source(run, "best"))
     other = write_text(tmp_path, seed=9)
     with pytest.raises(UserError, match=r"text\.txt: not the text that .*run was trained on"):
