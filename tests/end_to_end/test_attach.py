@@ -72,12 +72,12 @@ def test_detached_attached_prompted_steered_and_stopped(runs):
         first.press(" ")
         first.wait_for("‖ paused", 20)
         second.wait_for("‖ paused", 20)
-        second.wait_for("pause, asked for by", 5)
+        second.wait_for("paused, asked for by", 5)
         assert [event["action"] for event in events_of(run, "ControlApplied")] == ["pause"]
         first.press(" ")
         second.wait_for(is_stepping, 20)
         second.press("p", "The", "\r")
-        second.wait_for(lambda text: "speaks from step" in text and "▌" in text, 60)
+        second.wait_for(lambda text: "answers (best" in text and "▌" in text, 60)
         leave_prompt(second)
         second.press("q")
         assert second.wait_for_exit() == 0
@@ -223,7 +223,7 @@ def test_a_dropped_ssh_link_costs_nothing(runs, ssh):
     with ssh("attach") as back:
         back.wait_for(is_stepping, 30)
         back.press("p", "The", "\r")
-        back.wait_for(lambda text: "speaks from step" in text and "▌" in text, 60)
+        back.wait_for(lambda text: "answers (best" in text and "▌" in text, 60)
         leave_prompt(back)
         back.press("x", "x")
         back.wait_for("✓ stopped", 30)

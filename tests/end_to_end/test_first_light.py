@@ -38,7 +38,7 @@ def test_pick_watch_prompt_and_quit():
         terminal.wait_for("quick-test")
         assert "choose what to train" in terminal.text
         terminal.press("\r")
-        terminal.wait_for("speaks from step", 90)
+        terminal.wait_for("answers (best", 90)
         terminal.press("p", "\x1b[200~a \x1b[31mlog\rof \x1b[201~")
         terminal.wait_for("␛[31mlog⏎of")
         terminal.press("\x15", "A name and ", "\r")
@@ -137,7 +137,7 @@ def test_the_screen_fits_a_small_terminal():
     with Terminal("train", "quick-test", *SHORT_RUN, size=(80, 24)) as terminal:
         terminal.wait_for("✓ completed", 90)
         shown = terminal.wait_for("q quit")
-        for word in ("train", "val", "ppl", "acc", "bits/byte", "lr", "grad", "tok/s", "prompt", "temperature"):
+        for word in ("train", "val", "perplexity", "lr", "grad", "tok/s", "prompt", "answers"):
             assert word in shown
         terminal.press("q")
         assert terminal.wait_for_exit() == 0

@@ -96,7 +96,7 @@ def _start(event: RunStarted) -> Line:
     return _spans(
         what, "value",
         f"{where}{numbers.short(event.parameter_count)} parameters, {numbers.short(event.train_tokens)} tokens, "
-        f"{event.device} {event.precision}, {event.threads} threads",
+        f"{event.device} {event.precision}, {numbers.counted(event.threads, 'thread')}",
     )  # fmt: skip
 
 

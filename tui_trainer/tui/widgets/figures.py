@@ -89,7 +89,7 @@ def _size(state: RunState) -> list[Line]:
         [("parameters".ljust(LABEL), "label"), (numbers.short(started.parameter_count).rjust(COLUMN), "value"),
          ("   vocabulary", "label"), (numbers.whole(started.vocab_size).rjust(7), "value")],
         [("tokens seen".ljust(LABEL), "label"), (seen.rjust(COLUMN), "value"),
-         (f"   on {started.device}, {started.precision}, {started.threads} threads", "label")],
+         (f"   on {started.device}, {started.precision}, {numbers.counted(started.threads, 'thread')}", "label")],
     ]  # fmt: skip
 
 

@@ -231,7 +231,7 @@ class PromptPanel(Vertical):
 
     def _titles(self) -> tuple[str, str]:
         above, below = self._answer.hidden
-        scroll = f" · ↕ {above + below} more lines" if above + below else ""
+        scroll = f" · ↕ {numbers.counted(above + below, 'more line')}" if above + below else ""
         if self._best_step is None:
             return "prompt", f"no checkpoint yet: nothing can be asked{scroll}"
         kind = "newest" if self._is_noise else "best"
