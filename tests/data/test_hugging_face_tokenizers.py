@@ -100,13 +100,19 @@ def test_what_a_run_keeps_is_read_too(tmp_path: Path) -> None:
     assert load_hugging_face_tokenizer(tmp_path).fingerprint == TOKENIZERS["bpe"].fingerprint
 
 
-def test_the_two_files_of_the_first_gpt2_are_read(tmp_path: Path) -> None:
+def write_first_gpt2(folder: Path) -> BpeTokenizer:
+    """GPT-2's tokenizer in the two files of its first release: vocab.json and merges.txt."""
     ours = TOKENIZERS["gpt2"]
     assert isinstance(ours, BpeTokenizer)
     letters = {to_letters(token): rank for token, rank in ours.ranks.items()}
-    (tmp_path / "vocab.json").write_text(json.dumps(letters | ours.special_tokens))
+    (folder / "vocab.json").write_text(json.dumps(letters | ours.special_tokens))
     lines = [f"{to_letters(left)} {to_letters(right)}" for left, right in merges_of(ours.ranks)]
-    (tmp_path / "merges.txt").write_text("#version: 0.2\n" + "\n".join(lines) + "\n")
+    (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(lines) + "\n")
+    return ours
+
+
+def test_the_two_files_of_the_first_gpt2_are_read(tmp_path: Path) -> None:
+    ours = write_first_gpt2(tmp_path)
     assert load_hugging_face_tokenizer(tmp_path).fingerprint == ours.fingerprint
 
 
@@ -245,12 +251,7 @@ def test_a_word_of_rust_is_known() -> None:
 def test_added_tokens_stand_beside_the_two_files_of_the_first_gpt2(tmp_path: Path) -> None:
     from transformers import GPT2Tokenizer
 
-    ours = TOKENIZERS["gpt2"]
-    assert isinstance(ours, BpeTokenizer)
-    letters = {to_letters(token): rank for token, rank in ours.ranks.items()}
-    (tmp_path / "vocab.json").write_text(json.dumps(letters | ours.special_tokens))
-    lines = [f"{to_letters(left)} {to_letters(right)}" for left, right in merges_of(ours.ranks)]
-    (tmp_path / "merges.txt").write_text("#version: 0.2\n" + "\n".join(lines) + "\n")
+    write_first_gpt2(tmp_path)
     added = {"<a>": 50257, "<pad>": 50258, " <q>": 50259, "[S]": 50260}
     (tmp_path / "added_tokens.json").write_text(json.dumps(added))
     named = {"pad_token": "<pad>", "additional_special_tokens": ["[S]"]}
