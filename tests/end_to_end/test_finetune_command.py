@@ -104,9 +104,9 @@ def test_on_a_terminal_they_stand_in_two_columns(run_cli, tuned, monkeypatch):
 
 @pytest.fixture
 def other(run_cli) -> str:
-    """The id of a run that has nothing to do with the base."""
+    """The id of a run that has nothing to do with the base; another preset, since both may start in one second."""
     settings = [part for name, value in TINY.items() for part in ("--set", f"{name}={value}")]
-    made = run_cli("train", "quick-test", "--headless", "--data", "other.txt", *settings, "--set", "training.seed=5")
+    made = run_cli("train", "small", "--headless", "--data", "other.txt", *settings, "--set", "training.seed=5")
     assert made[0] == 0, made
     (path,) = places.runs_root().iterdir()
     return path.name
@@ -131,6 +131,17 @@ def test_a_word_that_names_a_model_is_one_and_any_other_a_prompt(run_cli, base, 
     code, output, _ = run_cli("compare", other, "Once", "base", "upon")
     assert code == 0 and heads_of(output)[0] == [other, base_id]
     assert re.findall(r"^prompt: (.*)", output, re.MULTILINE) == ["Once", "upon"]
+
+
+def test_a_run_and_its_copy_go_by_their_folders(run_cli, base):
+    shutil.copytree(base, "copy")
+    shutil.copytree(base, "elsewhere/base")
+    assert heads_of(run_cli("compare", "base", "copy", "The ")[1])[0] == ["base", "copy"]
+    assert heads_of(run_cli("compare", "copy", "base", "The ")[1])[0] == ["copy", "base"]
+    code, output, errors = run_cli("compare", "base", "elsewhere/base", "The ")
+    there = [str(Path(name).absolute()) for name in ("base", "elsewhere/base")]
+    assert code == 0 and heads_of(output)[0] == there and f"validation text of {there[0]}" in errors
+    assert all(len(re.findall(rf"^{re.escape(name)}: ", output, re.MULTILINE)) == 1 for name in there)
 
 
 def test_a_base_and_its_run_are_known_in_either_order(run_cli, base, tuned):

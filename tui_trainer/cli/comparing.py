@@ -143,6 +143,8 @@ def _open_both(run: RunDirectory, beside: Path | None, checkpoint: str) -> tuple
     step = recorded.get("step") if is_base else None
     kept = CheckpointStore(RunDirectory(path).checkpoints).steps()
     other = Compared(path, step if isinstance(step, int) and step in kept else "best")
+    if own.name == other.name:
+        own.name, other.name = _distinct_names(run.path, path)
     for notice in (*other.notices, *own.notices):
         _note(notice)
     if is_base and recorded.get("sha256", other.fingerprint) != other.fingerprint:
@@ -153,6 +155,11 @@ def _open_both(run: RunDirectory, beside: Path | None, checkpoint: str) -> tuple
     if not is_base:
         _note(f"both read the validation text of {own.name}")
     return own, other, is_base
+
+
+def _distinct_names(one: Path, other: Path) -> tuple[str, str]:
+    """What to call two models of one name: a copy keeps the id of its original, and two starts may share a second."""
+    return (one.name, other.name) if one.name != other.name else (str(one), str(other))
 
 
 def _base_path(run: RunDirectory, described: dict[str, Any]) -> Path:
